@@ -1,0 +1,174 @@
+"""Runs: one execution of an agent on a thread, its log, and the queue of those that wait."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Literal, Protocol
+
+import msgspec
+
+from pilothouse.events import AgentId, Attempt, Json, Offset, Record, RunEnded, RunEvent, RunId, ThreadId
+from pilothouse.ports.principals import Principal
+
+RunStatus = Literal["pending", "running", "success", "error", "timeout", "interrupted"]
+"""The Agent Protocol's words. A cancelled run is `interrupted`."""
+
+MultitaskStrategy = Literal["reject", "enqueue", "interrupt", "rollback"]
+CancelAction = Literal["interrupt", "rollback"]
+StreamMode = Literal[
+    "values",
+    "messages",
+    "messages-tuple",
+    "updates",
+    "events",
+    "tasks",
+    "checkpoints",
+    "debug",
+    "custom",
+    "tools",
+]
+
+
+class RunInput(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the agent is to do: the fields of the Agent Protocol that reach the engine."""
+
+    input: Json | None = None
+    command: Json | None = None
+    """`{update?, resume?, goto?}` instead of an input."""
+    config: Json | None = None
+    """LangGraph's `{configurable?, recursion_limit?, tags?}`."""
+    context: Json | None = None
+    checkpoint: Json | None = None
+    """Where to start from: `{checkpoint_id, checkpoint_ns?}`; without it, the thread's newest state."""
+    stream_modes: tuple[StreamMode, ...] = ("values",)
+    """What the log is to hold besides messages, tools and the end."""
+    stream_subgraphs: bool = False
+    interrupt_before: tuple[str, ...] | Literal["*"] = ()
+    interrupt_after: tuple[str, ...] | Literal["*"] = ()
+    durability: Literal["sync", "async", "exit"] = "async"
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A run as it stands. Times are Unix milliseconds; `metadata` is a JSON object."""
+
+    run_id: RunId
+    thread_id: ThreadId
+    agent_id: AgentId
+    principal: Principal
+    created_at_ms: int
+    updated_at_ms: int
+    metadata: Json
+    request: RunInput
+    status: RunStatus = "pending"
+    attempt: Attempt = Attempt(0)
+    multitask_strategy: MultitaskStrategy = "enqueue"
+    delete_thread_after: bool = False
+    """A stateless run: its thread goes when it ends."""
+
+
+class NewRun(msgspec.Struct, frozen=True):
+    """What `Runs.create` needs."""
+
+    thread_id: ThreadId
+    agent_id: AgentId
+    request: RunInput
+    metadata: Json = Json(b"{}")
+    multitask_strategy: MultitaskStrategy = "enqueue"
+    if_thread_missing: Literal["create", "reject"] = "reject"
+    delete_thread_after: bool = False
+    delay: timedelta | None = None
+
+
+class Runs(Protocol):
+    """The runs of each principal's threads. A run of somebody else does not exist: `NotFound`."""
+
+    async def create(self, principal: Principal, new: NewRun) -> Run:
+        """Write the run, the first event of its log and its place in the queue, in one atomic step.
+
+        A run waits while another is at work on its thread, by its multitask strategy. Raises `Conflict` where that is
+        `reject`, `NotFound` if the thread is missing and may not be made.
+        """
+        ...
+
+    async def get(self, principal: Principal, thread_id: ThreadId, run_id: RunId) -> Run:
+        """Raises `NotFound`."""
+        ...
+
+    async def list(
+        self,
+        principal: Principal,
+        thread_id: ThreadId,
+        *,
+        limit: int = 10,
+        offset: int = 0,
+        status: RunStatus | None = None,
+    ) -> Sequence[Run]:
+        """The thread's runs, newest first. Raises `NotFound` if there is no such thread."""
+        ...
+
+    async def cancel(
+        self, principal: Principal, thread_id: ThreadId, run_id: RunId, action: CancelAction = "interrupt"
+    ) -> None:
+        """End the run, wherever it is: at once if it waits, else its runner is told. Ending an ended run does nothing.
+
+        Raises `NotFound`.
+        """
+        ...
+
+    async def delete(self, principal: Principal, thread_id: ThreadId, run_id: RunId) -> None:
+        """Delete the run and its log. Raises `NotFound`, and `Conflict` while it is under way."""
+        ...
+
+
+class RunLog(Protocol):
+    """Follow the events of a run, live or ended."""
+
+    def follow(
+        self, principal: Principal, thread_id: ThreadId, run_id: RunId, after: Offset = Offset(0)
+    ) -> AsyncIterator[Sequence[Record]]:
+        """Batches of the records after an offset, in order, each once, up to and including `RunEnded`.
+
+        Stored and live records come from one iterator with no seam. A batch is empty when nothing happened for a
+        while (15 s), so that the caller can send a heartbeat. Raises `NotFound`.
+        """
+        ...
+
+
+class RunLease(Protocol):
+    """The right to work on one run: what a worker gets from the queue. Every write carries its attempt."""
+
+    run: Run
+
+    async def append(self, events: Sequence[RunEvent]) -> None:
+        """Append to the log. Raises `LeaseLost` when a newer attempt exists, or the run has ended."""
+        ...
+
+    async def finish(self, end: RunEnded) -> None:
+        """Append the end, settle run and thread, and let the thread's next run into the queue: one atomic step.
+
+        Raises `LeaseLost`.
+        """
+        ...
+
+    async def release(self) -> None:
+        """Hand the run back: another worker takes it at once."""
+        ...
+
+
+class RunQueue(Protocol):
+    """Where workers get runs. A lease is renewed while the process lives; without that it lapses within seconds and
+    another worker gets the run, with the next attempt."""
+
+    async def work(self, handle: "Callable[[RunLease, CancelSignal], Awaitable[None]]", slots: int) -> None:
+        """Hand each run that is due to `handle`, at most `slots` at once, until cancelled."""
+        ...
+
+
+class CancelSignal(Protocol):
+    """Set when somebody cancels the run, or when its lease is lost."""
+
+    action: CancelAction
+    lost: bool
+
+    async def wait(self) -> None:
+        """Return when the run is to stop."""
+        ...

@@ -1,0 +1,49 @@
+"""The names of every Redis key.
+
+A thread, its runs, their logs and the queue that they wait in share a partition, and with it a hash slot: what must
+change together changes in one script, on a cluster too. A thread's partition is a hash of its id; a run's id ends in
+its thread's partition, so that a run can be found by its id alone.
+
+Every key that belongs to a user carries the user's id: a store without a principal could not even name it.
+"""
+
+from zlib import crc32
+
+from pilothouse.events import RunId, ThreadId
+from pilothouse.ports.principals import Principal
+
+PARTITIONS = 16
+"""Fixed for good: another number would lose every key."""
+
+
+def partition_of_thread(thread_id: ThreadId) -> int:
+    return crc32(thread_id.encode()) % PARTITIONS
+
+
+def partition_of_run(run_id: RunId) -> int:
+    return int(run_id[-1], 16)
+
+
+def thread(principal: Principal, thread_id: ThreadId) -> str:
+    """A hash: the thread's record. Prefix of all that belongs to the thread."""
+    return f"ph:{{{partition_of_thread(thread_id)}}}:t:{principal.user}:{thread_id}"
+
+
+def run(run_id: RunId) -> str:
+    """A hash: the run's record, its owner and its attempt."""
+    return f"ph:{{{partition_of_run(run_id)}}}:r:{run_id}"
+
+
+def log(run_id: RunId) -> str:
+    """A stream: the run's events. Entry ids are `OFFSET-0`."""
+    return f"{run(run_id)}:log"
+
+
+def queue(partition: int) -> str:
+    """A stream: the runs that are due, one entry each; its pending list holds the leases."""
+    return f"ph:{{{partition}}}:queue"
+
+
+def threads(principal: Principal) -> str:
+    """A sorted set: the user's thread ids by their last change."""
+    return f"ph:{{u:{principal.user}}}:threads"
