@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from pilothouse.events import AgentId, Attempt, Json, RunEvent, RunId, ThreadId
+from pilothouse.events import AgentId, Attempt, Interrupt, Json, RunEvent, RunId, ThreadId
 from pilothouse.ports.principals import Principal
 from pilothouse.ports.runs import RunInput
 
@@ -44,6 +44,10 @@ class Engine(Protocol):
         on from the last checkpoint that the run itself wrote. Cancelling the iteration stops the agent. Any exception
         is the agent's failure.
         """
+        ...
+
+    async def interrupts(self, principal: Principal, thread_id: ThreadId) -> Sequence[Interrupt]:
+        """What the thread's newest state waits for a human to answer; empty when the run came to its end."""
         ...
 
     async def state(

@@ -1,6 +1,8 @@
 """Runs: one execution of an agent on a thread, its log, and the queue of those that wait."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Literal, Protocol
 
@@ -114,6 +116,10 @@ class Runs(Protocol):
         """
         ...
 
+    async def thread_of(self, principal: Principal, run_id: RunId) -> ThreadId:
+        """The thread of a run that is known by its id alone. Raises `NotFound`."""
+        ...
+
     async def delete(self, principal: Principal, thread_id: ThreadId, run_id: RunId) -> None:
         """Delete the run and its log. Raises `NotFound`, and `Conflict` while it is under way."""
         ...
@@ -133,13 +139,28 @@ class RunLog(Protocol):
         ...
 
 
+class StopSignal(Protocol):
+    """Asks a runner to stop: somebody cancelled the run, or its lease is lost."""
+
+    reason: CancelAction | Literal["lost"] | None
+    """None until it is set."""
+
+    def bind(self, task: "asyncio.Task[None]") -> AbstractContextManager[None]:
+        """Within the block the signal cancels the task, once, and so does one that was set before."""
+        ...
+
+
 class RunLease(Protocol):
     """The right to work on one run: what a worker gets from the queue. Every write carries its attempt."""
 
-    run: Run
+    @property
+    def run(self) -> Run: ...
+
+    @property
+    def stop(self) -> StopSignal: ...
 
     async def append(self, events: Sequence[RunEvent]) -> None:
-        """Append to the log. Raises `LeaseLost` when a newer attempt exists, or the run has ended."""
+        """Append to the log. Raises `LeaseLost` when a newer attempt exists, or the run is gone."""
         ...
 
     async def finish(self, end: RunEnded) -> None:
@@ -150,25 +171,26 @@ class RunLease(Protocol):
         ...
 
     async def release(self) -> None:
-        """Hand the run back: another worker takes it at once."""
+        """Hand the run back: another worker takes it at once. Raises `LeaseLost`."""
         ...
 
 
 class RunQueue(Protocol):
-    """Where workers get runs. A lease is renewed while the process lives; without that it lapses within seconds and
-    another worker gets the run, with the next attempt."""
+    """Where workers get runs.
 
-    async def work(self, handle: "Callable[[RunLease, CancelSignal], Awaitable[None]]", slots: int) -> None:
-        """Hand each run that is due to `handle`, at most `slots` at once, until cancelled."""
-        ...
+    A lease is renewed while the process lives; without that it lapses within seconds, and another worker gets the run
+    with the next attempt. Order within a thread is kept: only its first unfinished run is in the queue.
+    """
 
+    async def work(
+        self,
+        handle: Callable[[RunLease], Awaitable[None]],
+        bury: Callable[[Principal, ThreadId], Awaitable[None]],
+        slots: int,
+    ) -> None:
+        """Hand each run that is due to `handle`, at most `slots` at once; and each thread that is to go to `bury`, which
+        deletes it: that of a stateless run, a while after its end. Neither may raise.
 
-class CancelSignal(Protocol):
-    """Set when somebody cancels the run, or when its lease is lost."""
-
-    action: CancelAction
-    lost: bool
-
-    async def wait(self) -> None:
-        """Return when the run is to stop."""
+        When cancelled it takes no more runs and cancels what is under way.
+        """
         ...

@@ -15,23 +15,31 @@ from pilothouse.ports.principals import Principal
 PARTITIONS = 16
 """Fixed for good: another number would lose every key."""
 
+_HEX = frozenset("0123456789abcdef")
+
 
 def partition_of_thread(thread_id: ThreadId) -> int:
     return crc32(thread_id.encode()) % PARTITIONS
 
 
 def partition_of_run(run_id: RunId) -> int:
-    return int(run_id[-1], 16)
+    """0 for what can't be an id of ours, which is then not found there."""
+    last = run_id[-1:]
+    return int(last, 16) if last in _HEX else 0
+
+
+def prefix(partition: int) -> str:
+    return f"ph:{{{partition}}}"
 
 
 def thread(principal: Principal, thread_id: ThreadId) -> str:
     """A hash: the thread's record. Prefix of all that belongs to the thread."""
-    return f"ph:{{{partition_of_thread(thread_id)}}}:t:{principal.user}:{thread_id}"
+    return f"{prefix(partition_of_thread(thread_id))}:t:{principal.user}:{thread_id}"
 
 
 def run(run_id: RunId) -> str:
     """A hash: the run's record, its owner and its attempt."""
-    return f"ph:{{{partition_of_run(run_id)}}}:r:{run_id}"
+    return f"{prefix(partition_of_run(run_id))}:r:{run_id}"
 
 
 def log(run_id: RunId) -> str:
@@ -41,7 +49,7 @@ def log(run_id: RunId) -> str:
 
 def queue(partition: int) -> str:
     """A stream: the runs that are due, one entry each; its pending list holds the leases."""
-    return f"ph:{{{partition}}}:queue"
+    return f"{prefix(partition)}:queue"
 
 
 def threads(principal: Principal) -> str:

@@ -1,0 +1,126 @@
+"""The runner: takes runs from the queue and executes them."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from pilothouse.errors import LeaseLost, NotFound, PilothouseError
+from pilothouse.events import Interrupt, RunEnded, RunError, ThreadId
+from pilothouse.ports.checkpoints import Checkpoints
+from pilothouse.ports.engines import Agents, EngineRequest
+from pilothouse.ports.principals import Principal
+from pilothouse.ports.runs import Run, RunLease, RunQueue, Runs
+from pilothouse.ports.threads import Threads
+
+logger = logging.getLogger(__name__)
+
+_MAX_ATTEMPTS = 5
+_FINAL_WRITE_SECONDS = 5
+_MESSAGE_LIMIT = 1000
+
+
+class Runner:
+    """Executes runs: one `RunEnded` for each, whatever happens."""
+
+    def __init__(
+        self, agents: Agents, queue: RunQueue, runs: Runs, threads: Threads, checkpoints: Checkpoints
+    ) -> None:
+        self._agents = agents
+        self._queue = queue
+        self._runs = runs
+        self._threads = threads
+        self._checkpoints = checkpoints
+
+    async def work(self, slots: int) -> None:
+        """Execute runs, at most `slots` at once, until cancelled; what is under way then is handed back."""
+        await self._queue.work(self._execute, self._bury, slots)
+
+    async def _execute(self, lease: RunLease) -> None:
+        run = lease.run
+        facts = {"run_id": run.run_id, "thread_id": run.thread_id, "attempt": run.attempt}
+        try:
+            end = await self._attempt(lease)
+            async with asyncio.timeout(_FINAL_WRITE_SECONDS):
+                await self._finish(lease, end)
+        except LeaseLost:
+            logger.warning("lease lost", extra=facts)
+        except asyncio.CancelledError:
+            async with asyncio.timeout(_FINAL_WRITE_SECONDS):
+                await asyncio.shield(_release(lease))
+            raise
+        except Exception:
+            logger.exception("run could not be ended", extra=facts)
+
+    async def _attempt(self, lease: RunLease) -> RunEnded:
+        """Run the engine. Returns how the run ended, raises `CancelledError` when this worker is to stop."""
+        run = lease.run
+        if run.attempt > _MAX_ATTEMPTS:
+            message = f"The run was tried {_MAX_ATTEMPTS} times, and each time its process died: see the server's log."
+            return RunEnded("error", RunError("crash_loop", message))
+        task = asyncio.current_task()
+        assert task is not None, "a run is executed in a task"
+        try:
+            with lease.stop.bind(task):
+                return await self._iterate(lease)
+        except asyncio.CancelledError:
+            if lease.stop.reason is None:
+                raise
+            if task.uncancel() > 0:
+                raise
+            if lease.stop.reason == "lost":
+                raise LeaseLost from None
+            return RunEnded("cancelled")
+        except LeaseLost:
+            raise
+        except PilothouseError as error:
+            logger.warning("run failed", extra={"run_id": run.run_id, "code": error.code}, exc_info=error)
+            return RunEnded("error", RunError(error.code, str(error)))
+        except Exception as error:
+            logger.exception("run failed", extra={"run_id": run.run_id, "agent_id": run.agent_id})
+            message = f"{type(error).__name__}: {error}"[:_MESSAGE_LIMIT]
+            return RunEnded("error", RunError("run_failed", message))
+
+    async def _iterate(self, lease: RunLease) -> RunEnded:
+        run = lease.run
+        engine = await self._agents.engine(run.agent_id)
+        request = EngineRequest(
+            principal=run.principal,
+            agent_id=run.agent_id,
+            thread_id=run.thread_id,
+            run_id=run.run_id,
+            attempt=run.attempt,
+            request=run.request,
+            metadata=run.metadata,
+        )
+        async for events in engine.run(request):
+            await lease.append(events)
+        interrupts: Sequence[Interrupt] = await engine.interrupts(run.principal, run.thread_id)
+        return RunEnded("interrupted" if interrupts else "success", interrupts=tuple(interrupts))
+
+    async def _finish(self, lease: RunLease, end: RunEnded) -> None:
+        run, rollback = lease.run, lease.stop.reason == "rollback"
+        if rollback:
+            await self._checkpoints.delete_for_runs(run.principal, run.thread_id, [run.run_id])
+        await lease.finish(end)
+        if rollback:
+            await self._forget(run)
+
+    async def _forget(self, run: Run) -> None:
+        try:
+            await self._runs.delete(run.principal, run.thread_id, run.run_id)
+        except NotFound:
+            logger.info("run was gone already", extra={"run_id": run.run_id})
+
+    async def _bury(self, principal: Principal, thread_id: ThreadId) -> None:
+        await self._checkpoints.delete_thread(principal, thread_id)
+        try:
+            await self._threads.delete(principal, thread_id)
+        except NotFound:
+            logger.info("thread was gone already", extra={"thread_id": thread_id})
+
+
+async def _release(lease: RunLease) -> None:
+    try:
+        await lease.release()
+    except LeaseLost:
+        logger.info("run was taken over already", extra={"run_id": lease.run.run_id})

@@ -1,0 +1,196 @@
+"""The run log on Redis Streams, and following it.
+
+A follower has read up to an offset and wants what comes after. It looks in two places, in this order:
+
+1. the run's *tail*: the newest records that a lease in this process appended, kept in memory from the moment Redis had
+   them. It serves a follower whose next record it holds.
+2. the stream in Redis, from the follower's offset on.
+
+When both have nothing new it waits for a hint: the tail's, or Redis pub/sub for a run that works elsewhere. Both places
+number records alike, so there is no seam between stored and live: a hint only ever means "look again".
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+
+import msgspec
+
+from pilothouse.errors import NotFound
+from pilothouse.events import Offset, Record, RunEnded, RunEvent, RunId, ThreadId
+from pilothouse.ports.principals import Principal
+from pilothouse.stores import keys
+from pilothouse.stores.client import Redis
+from pilothouse.stores.runs.signals import Signals
+
+encode_event = msgspec.json.Encoder().encode
+_decode_event = msgspec.json.Decoder(RunEvent).decode
+
+_TAIL_RECORDS = 512
+_READ_AT_ONCE = 500
+_LOCAL_START = timedelta(milliseconds=20)
+"""A run that starts in this process does so well within this; until then no subscription is made for it."""
+_HEARTBEAT = timedelta(seconds=15)
+_LOOK_AGAIN = timedelta(seconds=1)
+"""Hints may be lost: a follower of a run that works elsewhere looks at the stream this often."""
+
+
+class Tail:
+    """The newest records of a run, from the lease in this process that appends them."""
+
+    def __init__(self, principal: Principal, thread_id: ThreadId) -> None:
+        self.principal = principal
+        self.thread_id = thread_id
+        self.live = False
+        """Whether a lease of this process is at work on the run: then nobody else appends."""
+        self.followers = 0
+        self.changed = asyncio.Event()
+        """Set at the next change. Take it before you look; each change brings a new one."""
+        self._first: int | None = None
+        self._records: list[Record] = []
+
+    def begin(self, last: Offset) -> None:
+        """A lease begins; `last` is the newest offset in the log."""
+        self.live, self._first, self._records = True, last + 1, []
+        self.wake()
+
+    def push(self, records: Sequence[Record]) -> None:
+        self._records.extend(records)
+        if len(self._records) > 2 * _TAIL_RECORDS:
+            del self._records[:-_TAIL_RECORDS]
+            self._first = self._records[0].offset
+        self.wake()
+
+    def end(self) -> None:
+        """The lease is over. What it appended stays to be read."""
+        self.live = False
+        self.wake()
+
+    def wake(self) -> None:
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+    def after(self, offset: Offset) -> Sequence[Record] | None:
+        """The records after an offset, or None if the first of them is not here."""
+        if self._first is None or offset + 1 < self._first:
+            return None
+        return self._records[offset + 1 - self._first :]
+
+
+class Tails:
+    """The tails of this process: a run has one while a lease or a follower of it is here."""
+
+    def __init__(self) -> None:
+        self._tails: dict[RunId, Tail] = {}
+
+    def get(self, run_id: RunId) -> Tail | None:
+        return self._tails.get(run_id)
+
+    def open(self, run_id: RunId, principal: Principal, thread_id: ThreadId) -> Tail:
+        return self._tails.setdefault(run_id, Tail(principal, thread_id))
+
+    def close(self, run_id: RunId) -> None:
+        """Forget the tail if nobody needs it any more."""
+        tail = self._tails.get(run_id)
+        if tail and not tail.live and not tail.followers:
+            del self._tails[run_id]
+
+
+class RedisRunLog:
+    """The port `RunLog`."""
+
+    def __init__(self, redis: Redis, tails: Tails, signals: Signals) -> None:
+        self._redis = redis
+        self._tails = tails
+        self._signals = signals
+
+    async def follow(
+        self, principal: Principal, thread_id: ThreadId, run_id: RunId, after: Offset = Offset(0)
+    ) -> AsyncIterator[Sequence[Record]]:
+        tail = self._tails.get(run_id)
+        if tail is None or tail.principal != principal or tail.thread_id != thread_id:
+            await self._check_owner(principal, thread_id, run_id)
+            tail = self._tails.open(run_id, principal, thread_id)
+        tail.followers += 1
+        try:
+            with ExitStack() as subscription:
+                follower = _Follower(run_id, tail, after)
+                async for batch in self._batches(follower, subscription):
+                    yield batch
+        finally:
+            tail.followers -= 1
+            self._tails.close(run_id)
+
+    async def _batches(
+        self, follower: "_Follower", subscription: ExitStack
+    ) -> AsyncIterator[Sequence[Record]]:
+        tail, quiet, patience = follower.tail, timedelta(0), _LOCAL_START
+        while True:
+            changed = tail.changed
+            if batch := await self._look(follower):
+                yield batch
+                if isinstance(batch[-1].event, RunEnded):
+                    return
+                follower.after, quiet = batch[-1].offset, timedelta(0)
+                continue
+            if await _set_within(changed, patience):
+                continue
+            if patience == _LOCAL_START and not tail.live:
+                wake = self._signals.listening(f"ph:log:{follower.run_id}", lambda _: tail.wake())
+                subscription.enter_context(wake)
+            quiet += patience
+            patience = _LOOK_AGAIN
+            if quiet >= _HEARTBEAT:
+                yield ()
+                quiet = timedelta(0)
+
+    async def _look(self, follower: "_Follower") -> Sequence[Record]:
+        batch = follower.tail.after(follower.after)
+        if batch or (batch is not None and follower.tail.live):
+            return batch
+        return await self._read(follower.run_id, follower.after)
+
+    async def _read(self, run_id: RunId, after: Offset) -> Sequence[Record]:
+        """What the stream holds after an offset. Of a log that has expired, only the end is known."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            # The record before the stream: a run that has ended by now has its whole log in the stream.
+            pipe.hmget(keys.run(run_id), "offset", "end", "updated")
+            pipe.xrange(keys.log(run_id), min=f"({after}-0", count=_READ_AT_ONCE)
+            (offset, end, updated), entries = await pipe.execute()
+        if entries:
+            return [_record(entry_id, fields) for entry_id, fields in entries]
+        if offset is None:
+            raise no_such_run(run_id)
+        if end is not None:
+            return [Record(Offset(int(offset)), _decode_event(end), int(updated))]
+        return ()
+
+    async def _check_owner(self, principal: Principal, thread_id: ThreadId, run_id: RunId) -> None:
+        user, thread = await self._redis.hmget(keys.run(run_id), "user", "thread")
+        if user != principal.user.encode() or thread != thread_id.encode():
+            raise no_such_run(run_id)
+
+
+@dataclass(slots=True)
+class _Follower:
+    run_id: RunId
+    tail: Tail
+    after: Offset
+
+
+def _record(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Record:
+    return Record(Offset(int(entry_id[:-2])), _decode_event(fields[b"e"]), int(fields[b"t"]))
+
+
+async def _set_within(event: asyncio.Event, time: timedelta) -> bool:
+    try:
+        async with asyncio.timeout(time.total_seconds()):
+            return await event.wait()
+    except TimeoutError:
+        return False
+
+
+def no_such_run(run_id: RunId) -> NotFound:
+    return NotFound(f"There is no run {run_id} on this thread: check the ids; old runs expire.")

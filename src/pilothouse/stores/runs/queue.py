@@ -1,0 +1,333 @@
+"""The queue of runs on Redis Streams: one stream a partition, its pending list holds the leases.
+
+- A worker reads with XREADGROUP; from then on the entry is pending under its name: that is the lease.
+- It renews its leases every `_RENEW_EVERY` (the entry's idle time goes back to 0), and learns on the way whether a run
+  was cancelled or taken over.
+- An entry that was idle for `_LAPSE` belongs to a dead worker: any other takes it over with XAUTOCLAIM.
+- Taking a run raises its attempt, in the script BEGIN; every later write of an older attempt is refused. So a worker
+  that was cut off and wakes up can do no harm, whatever it believes.
+"""
+
+import asyncio
+import logging
+import random
+import secrets
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Literal, TypeAlias, TypeVar, cast
+
+import msgspec
+from redis.exceptions import RedisError, ResponseError
+
+from pilothouse.errors import LeaseLost
+from pilothouse.events import Offset, Record, RunEnded, RunEvent, RunId, RunOutcome, ThreadId
+from pilothouse.ports.principals import Principal, UserId
+from pilothouse.ports.runs import CancelAction, Run, RunLease, RunStatus
+from pilothouse.ports.threads import ThreadStatus
+from pilothouse.stores import keys
+from pilothouse.stores.client import Redis
+from pilothouse.stores.runs import scripts
+from pilothouse.stores.runs.log import Tail, Tails, encode_event
+from pilothouse.stores.runs.records import now_ms, pairs, run_from
+from pilothouse.stores.runs.signals import Signals
+from pilothouse.stores.runs.threads import milliseconds
+
+logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+_GROUP = "workers"
+_BLOCK_MS = 1000
+_BLOCK_WHEN_FULL_MS = 50
+_LAPSE = timedelta(seconds=6)
+_RENEW_EVERY = timedelta(seconds=2)
+_PROMOTE_EVERY = timedelta(seconds=1)
+_BURY_EVERY = timedelta(seconds=10)
+_EPHEMERAL_STAYS = timedelta(minutes=1)
+"""So long can the result of a stateless run still be fetched before its thread is deleted."""
+_RETRY_SECONDS = 0.5
+
+_RUN_STATUS: dict[RunOutcome, RunStatus] = {
+    "success": "success",
+    "error": "error",
+    "cancelled": "interrupted",
+    "interrupted": "interrupted",
+    "timeout": "timeout",
+    "budget_exceeded": "interrupted",
+}
+_THREAD_STATUS: dict[RunOutcome, ThreadStatus] = {
+    "success": "idle",
+    "error": "error",
+    "cancelled": "idle",
+    "interrupted": "interrupted",
+    "timeout": "error",
+    "budget_exceeded": "interrupted",
+}
+
+
+class Stop:
+    """The port `StopSignal`."""
+
+    def __init__(self) -> None:
+        self.reason: CancelAction | Literal["lost"] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def set(self, reason: CancelAction | Literal["lost"]) -> None:
+        if self.reason is None:
+            self.reason = reason
+            if self._task is not None:
+                self._task.cancel()
+
+    @contextmanager
+    def bind(self, task: asyncio.Task[None]) -> Generator[None]:
+        self._task = task
+        if self.reason is not None:
+            task.cancel()
+        try:
+            yield
+        finally:
+            self._task = None
+
+
+class RedisLease:
+    """The port `RunLease`."""
+
+    def __init__(self, queue: "RedisRunQueue", run: Run, entry: bytes, tail: Tail) -> None:
+        self.run = run
+        self.stop = Stop()
+        self.entry = entry
+        self._queue = queue
+        self._tail = tail
+
+    async def append(self, events: Sequence[RunEvent]) -> None:
+        now = now_ms()
+        last = await self._queue.append_script(
+            keys=[keys.run(self.run.run_id)],
+            args=[self.run.attempt, self.run.run_id, now, *map(encode_event, events)],
+        )
+        self._appended(last, events, now)
+
+    async def finish(self, end: RunEnded) -> None:
+        run, now = self.run, now_ms()
+        doomed = now + milliseconds(_EPHEMERAL_STAYS) if run.delete_thread_after else 0
+        outcome = (_RUN_STATUS[end.outcome], _THREAD_STATUS[end.outcome])
+        failure, interrupts = msgspec.json.encode(end.error), msgspec.json.encode(end.interrupts)
+        last = await self._queue.finish_script(
+            keys=[keys.thread(run.principal, run.thread_id), keys.run(run.run_id)],
+            args=[
+                *(self._prefix, run.attempt, run.run_id, now, self._queue.ttl_ms),
+                *(encode_event(end), *outcome, failure, interrupts, doomed),
+            ],
+        )
+        self._appended(last, [end], now)
+
+    async def release(self) -> None:
+        run = self.run
+        released = await self._queue.release_script(
+            keys=[keys.run(run.run_id)], args=[self._prefix, run.attempt, run.run_id]
+        )
+        if not released:
+            raise LeaseLost
+
+    @property
+    def _prefix(self) -> str:
+        return keys.prefix(keys.partition_of_run(self.run.run_id))
+
+    def _appended(self, last: int, events: Sequence[RunEvent], now: int) -> None:
+        if not last:
+            self.stop.set("lost")
+            raise LeaseLost
+        first = last - len(events) + 1
+        self._tail.push([Record(Offset(first + i), event, now) for i, event in enumerate(events)])
+
+
+class RedisRunQueue:
+    """The port `RunQueue`."""
+
+    def __init__(self, redis: Redis, tails: Tails, signals: Signals, ttl: timedelta) -> None:
+        self.ttl_ms = milliseconds(ttl)
+        self.append_script = redis.register_script(scripts.APPEND)
+        self.finish_script = redis.register_script(scripts.FINISH)
+        self.release_script = redis.register_script(scripts.RELEASE)
+        self._begin = redis.register_script(scripts.BEGIN)
+        self._renew = redis.register_script(scripts.RENEW)
+        self._promote = redis.register_script(scripts.PROMOTE)
+        self._redis = redis
+        self._tails = tails
+        self._signals = signals
+        self._consumer = secrets.token_hex(8)
+        self._leases: dict[RunId, RedisLease] = {}
+        self._streams = [keys.queue(partition) for partition in range(keys.PARTITIONS)]
+
+    async def work(
+        self,
+        handle: Callable[[RunLease], Awaitable[None]],
+        bury: Callable[[Principal, ThreadId], Awaitable[None]],
+        slots: int,
+    ) -> None:
+        await self._outlasting_outages(self._make_groups)
+        with self._signals.listening("ph:cancel", self._cancelled):
+            async with asyncio.TaskGroup() as tasks:
+                room = _Room(slots)
+
+                def start(run_id: RunId, entry: bytes) -> None:
+                    tasks.create_task(self._handle(run_id, entry, handle, room))
+
+                tasks.create_task(self._take(start, room))
+                tasks.create_task(self._every(_RENEW_EVERY, self._renew_leases))
+                tasks.create_task(self._every(_LAPSE / 4, lambda: self._take_over(start, room)))
+                tasks.create_task(self._every(_PROMOTE_EVERY, self._promote_delayed))
+                tasks.create_task(self._every(_BURY_EVERY, lambda: self._bury(bury)))
+
+    async def _make_groups(self) -> None:
+        for stream in self._streams:
+            try:
+                await self._redis.xgroup_create(stream, _GROUP, id="0", mkstream=True)
+            except ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+
+    async def _take(self, start: "_Start", room: "_Room") -> None:
+        """Read new entries for as long as there is room, from no more streams than there are free slots."""
+        while True:
+            free = await room.free()
+            streams = dict.fromkeys(random.sample(self._streams, min(free, len(self._streams))), ">")
+            block_ms = _BLOCK_MS if len(streams) == len(self._streams) else _BLOCK_WHEN_FULL_MS
+            read = partial(self._redis.xreadgroup, _GROUP, self._consumer, streams, count=1, block=block_ms)
+            for _, entries in await self._outlasting_outages(read) or ():
+                for entry, fields in entries:
+                    room.enter()
+                    start(RunId(fields[b"run"].decode()), entry)
+
+    async def _take_over(self, start: "_Start", room: "_Room") -> None:
+        """Take the runs of workers that stopped renewing."""
+        for stream in self._streams:
+            if not room.left:
+                return
+            _, entries, *_ = await self._redis.xautoclaim(
+                stream, _GROUP, self._consumer, milliseconds(_LAPSE), count=room.left
+            )
+            for entry, fields in entries:
+                run_id = RunId(fields[b"run"].decode())
+                if run_id not in self._leases:
+                    room.enter()
+                    start(run_id, entry)
+
+    async def _handle(
+        self,
+        run_id: RunId,
+        entry: bytes,
+        handle: Callable[[RunLease], Awaitable[None]],
+        room: "_Room",
+    ) -> None:
+        try:
+            async with self._lease(run_id, entry) as lease:
+                if lease is not None:
+                    await handle(lease)
+        except (RedisError, OSError) as error:
+            logger.warning("run could not begin", extra={"run_id": run_id, "cause": str(error)})
+        finally:
+            room.leave()
+
+    @asynccontextmanager
+    async def _lease(self, run_id: RunId, entry: bytes) -> "AsyncGenerator[RedisLease | None]":
+        prefix = keys.prefix(keys.partition_of_run(run_id))
+        fields = pairs(
+            await self._begin(keys=[keys.run(run_id)], args=[prefix, entry, now_ms(), self._consumer])
+        )
+        if not fields:
+            yield None
+            return
+        run = run_from(run_id, fields)
+        tail = self._tails.open(run_id, run.principal, run.thread_id)
+        lease = RedisLease(self, run, entry, tail)
+        self._leases[run_id] = lease
+        tail.begin(Offset(int(fields[b"offset"]) + (run.attempt > 1)))
+        if b"cancel" in fields:
+            lease.stop.set(cast("CancelAction", fields[b"cancel"].decode()))
+        try:
+            yield lease
+        finally:
+            tail.end()
+            self._tails.close(run_id)
+            if self._leases.get(run_id) is lease:
+                del self._leases[run_id]
+
+    async def _renew_leases(self) -> None:
+        by_partition: dict[int, list[RedisLease]] = {}
+        for lease in self._leases.values():
+            by_partition.setdefault(keys.partition_of_run(lease.run.run_id), []).append(lease)
+        for partition, leases in by_partition.items():
+            held = [(lease.run.run_id, lease.run.attempt, lease.entry) for lease in leases]
+            answers = await self._renew(
+                keys=[keys.queue(partition)],
+                args=[keys.prefix(partition), self._consumer, *(field for one in held for field in one)],
+            )
+            for lease, answer in zip(leases, answers, strict=True):
+                if answer != b"ok":
+                    lease.stop.set(answer.decode())
+
+    async def _promote_delayed(self) -> None:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for partition in range(keys.PARTITIONS):
+                prefix = keys.prefix(partition)
+                await self._promote(keys=[f"{prefix}:delayed"], args=[prefix, now_ms()], client=pipe)
+            await pipe.execute()
+
+    def _cancelled(self, message: bytes) -> None:
+        action, _, run_id = message.decode().partition(" ")
+        if lease := self._leases.get(RunId(run_id)):
+            lease.stop.set(cast("CancelAction", action))
+
+    async def _every(self, period: timedelta, step: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(period.total_seconds())
+            await self._outlasting_outages(step)
+
+    async def _bury(self, bury: Callable[[Principal, ThreadId], Awaitable[None]]) -> None:
+        """Delete the threads whose time has come. The one who removes the entry does it."""
+        for partition in range(keys.PARTITIONS):
+            doomed = f"{keys.prefix(partition)}:doomed"
+            for member in await self._redis.zrangebyscore(doomed, 0, now_ms()):
+                if await self._redis.zrem(doomed, member):
+                    user, _, thread_id = member.decode().partition(" ")
+                    await bury(Principal(UserId(user)), ThreadId(thread_id))
+
+    async def _outlasting_outages(self, step: Callable[[], Awaitable[_T]]) -> _T:
+        while True:
+            try:
+                return await step()
+            except (RedisError, OSError) as error:
+                logger.warning("redis failed; trying again", extra={"cause": str(error)})
+                await asyncio.sleep(_RETRY_SECONDS)
+                if "NOGROUP" in str(error):
+                    await self._make_groups()
+
+
+_Start: TypeAlias = Callable[[RunId, bytes], None]
+
+
+class _Room:
+    """How many more runs this worker can take."""
+
+    def __init__(self, slots: int) -> None:
+        self.left = slots
+        self._some = asyncio.Event()
+        self._some.set()
+
+    async def free(self) -> int:
+        """How many, as soon as there is one."""
+        await self._some.wait()
+        return self.left
+
+    def enter(self) -> None:
+        self.left -= 1
+        if self.left <= 0:
+            self._some.clear()
+
+    def leave(self) -> None:
+        self.left += 1
+        if self.left > 0:
+            self._some.set()

@@ -1,0 +1,69 @@
+"""Runs and threads as Redis hashes."""
+
+import time
+from collections.abc import Mapping
+from typing import cast, get_args
+
+import msgspec
+
+from pilothouse.events import AgentId, Attempt, Interrupt, Json, RunError, RunId, ThreadId
+from pilothouse.ports.principals import Principal, UserId
+from pilothouse.ports.runs import MultitaskStrategy, NewRun, Run, RunInput, RunStatus
+from pilothouse.ports.threads import Thread, ThreadStatus
+
+_request = msgspec.json.Decoder(RunInput)
+_error = msgspec.json.Decoder(RunError | None)
+_interrupts = msgspec.json.Decoder(tuple[Interrupt, ...])
+_encode = msgspec.json.Encoder().encode
+
+FINAL: frozenset[RunStatus] = frozenset(get_args(RunStatus)) - {"pending", "running"}
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def pairs(flat: list[bytes]) -> dict[bytes, bytes]:
+    """HGETALL's reply as a script returns it."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def run_fields(principal: Principal, new: NewRun, now: int) -> list[str | bytes | int]:
+    """What CREATE_RUN writes to the run's hash, beside status and attempt: names and values in turn."""
+    return [
+        *("user", principal.user, "thread", new.thread_id, "agent", new.agent_id),
+        *("created", now, "updated", now, "strategy", new.multitask_strategy),
+        *("metadata", bytes(new.metadata), "request", _encode(new.request)),
+        *("ephemeral", int(new.delete_thread_after)),
+    ]
+
+
+def run_from(run_id: RunId, fields: Mapping[bytes, bytes]) -> Run:
+    return Run(
+        run_id=run_id,
+        thread_id=ThreadId(fields[b"thread"].decode()),
+        agent_id=AgentId(fields[b"agent"].decode()),
+        principal=Principal(UserId(fields[b"user"].decode())),
+        created_at_ms=int(fields[b"created"]),
+        updated_at_ms=int(fields[b"updated"]),
+        metadata=Json(fields[b"metadata"]),
+        request=_request.decode(fields[b"request"]),
+        status=cast("RunStatus", fields[b"status"].decode()),
+        attempt=Attempt(int(fields[b"attempt"])),
+        multitask_strategy=cast("MultitaskStrategy", fields[b"strategy"].decode()),
+        delete_thread_after=fields[b"ephemeral"] == b"1",
+    )
+
+
+def thread_from(thread_id: ThreadId, fields: Mapping[bytes, bytes]) -> Thread:
+    graph = fields.get(b"graph")
+    return Thread(
+        thread_id=thread_id,
+        created_at_ms=int(fields[b"created"]),
+        updated_at_ms=int(fields[b"updated"]),
+        metadata=Json(fields[b"metadata"]),
+        status=cast("ThreadStatus", fields[b"status"].decode()),
+        graph_id=graph.decode() if graph else None,
+        error=_error.decode(fields.get(b"error", b"null")),
+        interrupts=_interrupts.decode(fields.get(b"interrupts", b"[]")),
+    )

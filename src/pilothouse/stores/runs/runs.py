@@ -1,0 +1,136 @@
+"""Runs in Redis: create, look up, cancel, delete. The log is in `log`, the workers' side in `queue`."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from pilothouse.errors import Conflict
+from pilothouse.events import Attempt, RunEnded, RunId, RunStarted, ThreadId
+from pilothouse.ports.principals import Principal
+from pilothouse.ports.runs import CancelAction, NewRun, Run, RunStatus
+from pilothouse.stores import keys
+from pilothouse.stores.client import Redis
+from pilothouse.stores.runs import scripts
+from pilothouse.stores.runs.log import encode_event, no_such_run
+from pilothouse.stores.runs.records import now_ms, run_fields, run_from
+from pilothouse.stores.runs.threads import milliseconds, no_such_thread
+from pilothouse.stores.runs.uuid7 import uuid7
+
+CANCELLED = encode_event(RunEnded("cancelled"))
+
+
+def new_run_id(thread_id: ThreadId) -> RunId:
+    """A UUID whose last digit is the thread's partition (see `stores.keys`); later ones sort after earlier ones."""
+    value = uuid7().int
+    return RunId(str(UUID(int=value - value % keys.PARTITIONS + keys.partition_of_thread(thread_id))))
+
+
+class RedisRuns:
+    """The port `Runs`. A run lives for `ttl` after its end."""
+
+    def __init__(self, redis: Redis, ttl: timedelta) -> None:
+        self._redis = redis
+        self._ttl = milliseconds(ttl)
+        self._create = redis.register_script(scripts.CREATE_RUN)
+        self._cancel = redis.register_script(scripts.CANCEL)
+        self._delete = redis.register_script(scripts.DELETE_RUN)
+
+    async def create(self, principal: Principal, new: NewRun) -> Run:
+        now, run_id = now_ms(), new_run_id(new.thread_id)
+        prefix = keys.prefix(keys.partition_of_run(run_id))
+        started = encode_event(RunStarted(run_id, new.thread_id, new.agent_id, Attempt(1)))
+        due = now + milliseconds(new.delay) if new.delay else 0
+        about = (new.if_thread_missing, new.multitask_strategy, started, CANCELLED, due, new.agent_id)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            if not new.delete_thread_after:
+                pipe.zadd(keys.threads(principal), {new.thread_id: now})
+            await self._create(
+                keys=[keys.thread(principal, new.thread_id), keys.run(run_id)],
+                args=[prefix, run_id, now, self._ttl, *about, *run_fields(principal, new, now)],
+                client=pipe,
+            )
+            *_, answer = await pipe.execute()
+        if answer == b"missing":
+            raise no_such_thread(new.thread_id)
+        if answer == b"busy":
+            raise Conflict(
+                f"Thread {new.thread_id} is busy with a run: wait for it, cancel it, or use another multitask_strategy."
+            )
+        return Run(
+            run_id=run_id,
+            thread_id=new.thread_id,
+            agent_id=new.agent_id,
+            principal=principal,
+            created_at_ms=now,
+            updated_at_ms=now,
+            metadata=new.metadata,
+            request=new.request,
+            multitask_strategy=new.multitask_strategy,
+            delete_thread_after=new.delete_thread_after,
+        )
+
+    async def get(self, principal: Principal, thread_id: ThreadId, run_id: RunId) -> Run:
+        run = await self._find(run_id)
+        if run is None or run.principal != principal or run.thread_id != thread_id:
+            raise no_such_run(run_id)
+        return run
+
+    async def thread_of(self, principal: Principal, run_id: RunId) -> ThreadId:
+        run = await self._find(run_id)
+        if run is None or run.principal != principal:
+            raise no_such_run(run_id)
+        return run.thread_id
+
+    async def _find(self, run_id: RunId) -> Run | None:
+        fields = await self._redis.hgetall(keys.run(run_id))
+        return run_from(run_id, fields) if fields else None
+
+    async def list(
+        self,
+        principal: Principal,
+        thread_id: ThreadId,
+        *,
+        limit: int = 10,
+        offset: int = 0,
+        status: RunStatus | None = None,
+    ) -> Sequence[Run]:
+        key = keys.thread(principal, thread_id)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.exists(key)
+            pipe.lrange(f"{key}:runs", 0, -1)
+            exists, raw_ids = await pipe.execute()
+        if not exists:
+            raise no_such_thread(thread_id)
+        ids = [RunId(raw.decode()) for raw in reversed(raw_ids)]
+        if status is None:
+            ids = ids[offset : offset + limit]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for run_id in ids:
+                pipe.hgetall(keys.run(run_id))
+            loaded = await pipe.execute()
+        runs = [run_from(run_id, fields) for run_id, fields in zip(ids, loaded, strict=True) if fields]
+        if status is None:
+            return runs
+        return [run for run in runs if run.status == status][offset : offset + limit]
+
+    async def cancel(
+        self, principal: Principal, thread_id: ThreadId, run_id: RunId, action: CancelAction = "interrupt"
+    ) -> None:
+        prefix = keys.prefix(keys.partition_of_run(run_id))
+        answer = await self._cancel(
+            keys=[keys.thread(principal, thread_id), keys.run(run_id)],
+            args=[prefix, run_id, now_ms(), principal.user, thread_id, action, CANCELLED],
+        )
+        if answer == b"missing":
+            raise no_such_run(run_id)
+
+    async def delete(self, principal: Principal, thread_id: ThreadId, run_id: RunId) -> None:
+        prefix = keys.prefix(keys.partition_of_run(run_id))
+        answer = await self._delete(
+            keys=[keys.thread(principal, thread_id), keys.run(run_id)],
+            args=[prefix, run_id, principal.user, thread_id],
+        )
+        if answer == b"missing":
+            raise no_such_run(run_id)
+        if answer == b"busy":
+            raise Conflict(f"Run {run_id} is under way: cancel it first.")

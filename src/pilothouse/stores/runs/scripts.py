@@ -1,0 +1,289 @@
+"""The Lua scripts that change runs and threads. Each is one atomic step within one partition.
+
+Keys of a partition share the prefix `ph:{N}` and with it a hash slot (see `stores.keys`), so a script may derive
+further keys from the ones it is given. The fields:
+
+thread   hash   created updated status metadata graph active error interrupts
+  :runs      list   the ids of its runs, oldest first
+  :waiting   list   those that wait for the thread, in order
+run      hash   user thread agent created updated status attempt offset strategy metadata request ephemeral cancel
+                entry end
+  :log       stream the events, entry ids OFFSET-0
+:queue   stream the runs that are due; a pending entry is a lease
+:delayed zset   runs that are not due yet, by the time when they are
+:doomed  zset   threads that are to be deleted, by the time when ("USER THREAD")
+
+`now` is in milliseconds everywhere. Every script begins with PRELUDE.
+"""
+
+PRELUDE = """
+local function append(run, payload, now)
+  local offset = redis.call('HINCRBY', run, 'offset', 1)
+  redis.call('XADD', run .. ':log', offset .. '-0', 'e', payload, 't', now)
+  return offset
+end
+
+local function enqueue(prefix, thread, id)
+  local entry = redis.call('XADD', prefix .. ':queue', '*', 'run', id)
+  redis.call('HSET', prefix .. ':r:' .. id, 'entry', entry)
+  redis.call('HSET', thread, 'active', id, 'status', 'busy')
+end
+
+local function leave_queue(prefix, run)
+  local entry = redis.call('HGET', run, 'entry')
+  if entry then
+    redis.call('XACK', prefix .. ':queue', 'workers', entry)
+    redis.call('XDEL', prefix .. ':queue', entry)
+  end
+end
+
+local function end_run(prefix, id, status, payload, now)
+  local run = prefix .. ':r:' .. id
+  local offset = append(run, payload, now)
+  redis.call('HSET', run, 'status', status, 'updated', now, 'end', payload)
+  leave_queue(prefix, run)
+  redis.call('ZREM', prefix .. ':delayed', id)
+  redis.call('PUBLISH', 'ph:log:' .. id, offset)
+  return offset
+end
+
+local function next_run(prefix, thread)
+  redis.call('HDEL', thread, 'active')
+  while true do
+    local id = redis.call('LPOP', thread .. ':waiting')
+    if not id then return false end
+    if redis.call('HGET', prefix .. ':r:' .. id, 'status') == 'pending' then
+      enqueue(prefix, thread, id)
+      return id
+    end
+  end
+end
+
+local function expire(thread, run, ttl)
+  redis.call('PEXPIRE', thread, ttl)
+  redis.call('PEXPIRE', thread .. ':runs', ttl)
+  redis.call('PEXPIRE', run, ttl)
+  redis.call('PEXPIRE', run .. ':log', ttl)
+end
+
+local function stop(prefix, thread, id, action, cancelled, now)
+  local run = prefix .. ':r:' .. id
+  local status = redis.call('HGET', run, 'status')
+  if status == 'running' then
+    redis.call('HSET', run, 'cancel', action)
+    redis.call('PUBLISH', 'ph:cancel', action .. ' ' .. id)
+    return 'told'
+  end
+  if status ~= 'pending' then return 'ended' end
+  end_run(prefix, id, 'interrupted', cancelled, now)
+  redis.call('LREM', thread .. ':waiting', 0, id)
+  return 'stopped'
+end
+"""
+
+# KEYS thread; ARGV now ttl metadata
+CREATE_THREAD = """
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+redis.call('HSET', KEYS[1], 'created', ARGV[1], 'updated', ARGV[1], 'status', 'idle', 'metadata', ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
+"""
+
+# KEYS thread run; ARGV prefix id now ttl if_missing strategy started cancelled due agent, then the run's fields
+# -> 'ok' | 'missing' | 'busy'
+CREATE_RUN = (
+    PRELUDE
+    + """
+local prefix, id, now, ttl, if_missing, strategy, started, cancelled, due, agent = unpack(ARGV, 1, 10)
+local thread, run = KEYS[1], KEYS[2]
+if redis.call('EXISTS', thread) == 0 then
+  if if_missing == 'reject' then return 'missing' end
+  redis.call('HSET', thread, 'created', now, 'status', 'idle', 'metadata', '{}')
+end
+local active = redis.call('HGET', thread, 'active')
+if active and strategy == 'reject' then return 'busy' end
+redis.call('HSET', run, 'status', 'pending', 'attempt', 0, unpack(ARGV, 11))
+append(run, started, now)
+redis.call('RPUSH', thread .. ':runs', id)
+redis.call('HSET', thread, 'updated', now, 'graph', agent)
+if due ~= '0' then
+  redis.call('ZADD', prefix .. ':delayed', due, id)
+elseif not active then
+  enqueue(prefix, thread, id)
+else
+  if strategy == 'interrupt' or strategy == 'rollback' then
+    for _, other in ipairs(redis.call('LRANGE', thread .. ':waiting', 0, -1)) do
+      stop(prefix, thread, other, strategy, cancelled, now)
+    end
+    if stop(prefix, thread, active, strategy, cancelled, now) ~= 'told' then active = false end
+  end
+  redis.call('RPUSH', thread .. ':waiting', id)
+  redis.call('PEXPIRE', thread .. ':waiting', ttl)
+  if not active then next_run(prefix, thread) end
+end
+expire(thread, run, ttl)
+return 'ok'
+"""
+)
+
+# KEYS run; ARGV prefix entry now consumer -> the run's fields, or nothing if it is not to be run, or not by this consumer
+BEGIN = (
+    PRELUDE
+    + """
+local prefix, entry, now, consumer = unpack(ARGV)
+local run = KEYS[1]
+local pending = redis.call('XPENDING', prefix .. ':queue', 'workers', entry, entry, 1)[1]
+if not pending or pending[2] ~= consumer then return {} end
+local status = redis.call('HGET', run, 'status')
+if status ~= 'pending' and status ~= 'running' then
+  redis.call('XACK', prefix .. ':queue', 'workers', entry)
+  redis.call('XDEL', prefix .. ':queue', entry)
+  return {}
+end
+local attempt = redis.call('HINCRBY', run, 'attempt', 1)
+redis.call('HSET', run, 'status', 'running', 'updated', now, 'entry', entry)
+local fields = redis.call('HGETALL', run)
+if attempt > 1 then
+  local of = {}
+  for i = 1, #fields, 2 do of[fields[i]] = fields[i + 1] end
+  local id = string.match(run, '[^:]+$')
+  local event = {e = 'run', run_id = id, thread_id = of.thread, agent_id = of.agent, attempt = attempt}
+  redis.call('PUBLISH', 'ph:log:' .. id, append(run, cjson.encode(event), now))
+end
+return fields
+"""
+)
+
+# KEYS run; ARGV attempt id now, then payloads -> the last offset, or 0 when the lease is lost
+APPEND = (
+    PRELUDE
+    + """
+local run, now = KEYS[1], ARGV[3]
+local held = redis.call('HMGET', run, 'attempt', 'status')
+if held[1] ~= ARGV[1] or held[2] ~= 'running' then return 0 end
+local offset
+for i = 4, #ARGV do offset = append(run, ARGV[i], now) end
+redis.call('PUBLISH', 'ph:log:' .. ARGV[2], offset)
+return offset
+"""
+)
+
+# KEYS thread run; ARGV prefix attempt id now ttl payload status thread_status error interrupts doomed
+# -> the last offset, or 0 when the lease is lost
+FINISH = (
+    PRELUDE
+    + """
+local prefix, attempt, id, now, ttl, payload, status, thread_status, failure, interrupts, doomed = unpack(ARGV)
+local thread, run = KEYS[1], KEYS[2]
+local held = redis.call('HMGET', run, 'attempt', 'status', 'user', 'thread')
+if held[1] ~= attempt or held[2] ~= 'running' then return 0 end
+local offset = end_run(prefix, id, status, payload, now)
+if redis.call('HGET', thread, 'active') == id then
+  redis.call('HSET', thread, 'updated', now, 'status', thread_status, 'error', failure, 'interrupts', interrupts)
+  next_run(prefix, thread)
+end
+expire(thread, run, ttl)
+if doomed ~= '0' then redis.call('ZADD', prefix .. ':doomed', doomed, held[3] .. ' ' .. held[4]) end
+return offset
+"""
+)
+
+# KEYS run; ARGV prefix attempt id now -> 1, or 0 when the lease is lost
+RELEASE = (
+    PRELUDE
+    + """
+local prefix, attempt, id = unpack(ARGV)
+local run = KEYS[1]
+local held = redis.call('HMGET', run, 'attempt', 'status')
+if held[1] ~= attempt or held[2] ~= 'running' then return 0 end
+leave_queue(prefix, run)
+redis.call('HSET', run, 'entry', redis.call('XADD', prefix .. ':queue', '*', 'run', id))
+return 1
+"""
+)
+
+# KEYS queue; ARGV prefix consumer, then id attempt entry of each lease -> for each: 'ok' | 'lost' | 'interrupt' | 'rollback'
+RENEW = """
+local prefix, consumer = ARGV[1], ARGV[2]
+local answers = {}
+for i = 3, #ARGV, 3 do
+  local held = redis.call('HMGET', prefix .. ':r:' .. ARGV[i], 'attempt', 'cancel')
+  if held[1] ~= ARGV[i + 1] then
+    answers[#answers + 1] = 'lost'
+  else
+    redis.call('XCLAIM', KEYS[1], 'workers', consumer, 0, ARGV[i + 2], 'IDLE', 0, 'JUSTID')
+    answers[#answers + 1] = held[2] or 'ok'
+  end
+end
+return answers
+"""
+
+# KEYS thread run; ARGV prefix id now user thread_id action cancelled -> 'missing' | 'ended' | 'stopped' | 'told'
+CANCEL = (
+    PRELUDE
+    + """
+local prefix, id, now, user, thread_id, action, cancelled = unpack(ARGV)
+local thread, run = KEYS[1], KEYS[2]
+local owner = redis.call('HMGET', run, 'user', 'thread')
+if owner[1] ~= user or owner[2] ~= thread_id then return 'missing' end
+local outcome = stop(prefix, thread, id, action, cancelled, now)
+if outcome == 'stopped' and redis.call('HGET', thread, 'active') == id then
+  if not next_run(prefix, thread) then redis.call('HSET', thread, 'status', 'idle', 'updated', now) end
+end
+return outcome
+"""
+)
+
+# KEYS thread run; ARGV prefix id user thread_id -> 'missing' | 'busy' | 'ok'
+DELETE_RUN = """
+local prefix, id, user, thread_id = unpack(ARGV)
+local thread, run = KEYS[1], KEYS[2]
+local held = redis.call('HMGET', run, 'user', 'thread', 'status')
+if held[1] ~= user or held[2] ~= thread_id then return 'missing' end
+if held[3] == 'pending' or held[3] == 'running' then return 'busy' end
+redis.call('LREM', thread .. ':runs', 0, id)
+redis.call('DEL', run, run .. ':log')
+return 'ok'
+"""
+
+# KEYS thread; ARGV prefix -> the ids of its runs, or nothing if there is no such thread
+DELETE_THREAD = (
+    PRELUDE
+    + """
+local prefix, thread = ARGV[1], KEYS[1]
+if redis.call('EXISTS', thread) == 0 then return false end
+local ids = redis.call('LRANGE', thread .. ':runs', 0, -1)
+for _, id in ipairs(ids) do
+  local run = prefix .. ':r:' .. id
+  if redis.call('HGET', run, 'status') == 'running' then redis.call('PUBLISH', 'ph:cancel', 'interrupt ' .. id) end
+  leave_queue(prefix, run)
+  redis.call('ZREM', prefix .. ':delayed', id)
+  redis.call('DEL', run, run .. ':log')
+  redis.call('PUBLISH', 'ph:log:' .. id, 0)
+end
+redis.call('DEL', thread, thread .. ':runs', thread .. ':waiting')
+return ids
+"""
+)
+
+# KEYS delayed; ARGV prefix now -> how many runs became due
+PROMOTE = (
+    PRELUDE
+    + """
+local prefix, now = unpack(ARGV)
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], 0, now, 'LIMIT', 0, 100)
+for _, id in ipairs(due) do
+  redis.call('ZREM', KEYS[1], id)
+  local owner = redis.call('HMGET', prefix .. ':r:' .. id, 'user', 'thread', 'status')
+  if owner[3] == 'pending' then
+    local thread = prefix .. ':t:' .. owner[1] .. ':' .. owner[2]
+    if redis.call('HGET', thread, 'active') then
+      redis.call('RPUSH', thread .. ':waiting', id)
+    else
+      enqueue(prefix, thread, id)
+    end
+  end
+end
+return #due
+"""
+)
