@@ -1,0 +1,212 @@
+"""Settings: one model, read at start from `pilothouse.toml`, the environment and the command line, in rising order.
+
+This is the only module that reads the environment. Every mistake is a `ConfigurationError` that names the key.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from pilothouse.errors import ConfigurationError
+
+FILE = "pilothouse.toml"
+PREFIX = "PILOTHOUSE_"
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+
+class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[agents.NAME]`: a graph, a function, or else the built-in assistant with these instructions, model and tools."""
+
+    graph: str | None = None
+    """`./file.py:name` of a LangGraph graph, relative to the file that says so."""
+    function: str | None = None
+    """`./file.py:name` of an async function."""
+    description: str | None = None
+    instructions: str | None = None
+    model: str | None = None
+    tools: tuple[str, ...] | None = None
+    """Names of built-in tools, and `./file.py:name` of your own; without it, all built-in ones."""
+
+
+class AuthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[auth]`: who may call. Tokens are OpenID Connect ID tokens, verified against the issuer's public keys."""
+
+    issuer: str
+    audience: str
+    certs_url: str
+    header: str = "authorization"
+    """Where the token is; `x-goog-iap-jwt-assertion` behind Identity-Aware Proxy."""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that can be set. `PILOTHOUSE_PORT` sets `port`, and so on; tables only in the file."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 2024
+    data: str = "~/.local/share/pilothouse"
+    """Where the embedded servers and the embedded model keep their files."""
+    redis: str | None = None
+    """`redis://…`, `rediss://…` or `unix://…` of a managed server; without it, one is started."""
+    postgres: str | None = None
+    """`postgresql://…` of a managed server; without it, one is started when something needs it."""
+    model: str = "auto"
+    """What the built-in assistant uses where its agent names none."""
+    concurrency: Positive = 100
+    """How many runs this process executes at once."""
+    max_body_bytes: Positive = 32 * 1024 * 1024
+    thread_ttl_days: Positive = 30
+    """So long is a thread kept after its last change."""
+    time_zone: str | None = None
+    """The zone of "now" for the tools; without it, the machine's."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+    model_path: str | None = None
+    """A GGUF file to use as the embedded model."""
+    auth: AuthSettings | None = None
+    agents: dict[Name, AgentSettings] = {}
+
+    # Set by what the whole field calls them.
+    gemini_api_key: str | None = None
+    gemini_base_url: str | None = None
+    google_cloud_project: str | None = None
+    google_cloud_location: str | None = None
+    vertex_base_url: str | None = None
+    openai_api_key: str | None = None
+    openai_base_url: str | None = None
+    ollama_host: str | None = None
+
+    root: Path = Path()
+    """The folder that relative paths start from: where `pilothouse.toml` or `langgraph.json` is."""
+
+    @property
+    def data_dir(self) -> Path:
+        return Path(self.data).expanduser().absolute()
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.host in {"127.0.0.1", "::1", "localhost"}
+
+
+_PLAIN_NAMES = {
+    "PORT": "port",
+    "GEMINI_API_KEY": "gemini_api_key",
+    "GOOGLE_API_KEY": "gemini_api_key",
+    "GOOGLE_GEMINI_BASE_URL": "gemini_base_url",
+    "GOOGLE_VERTEX_BASE_URL": "vertex_base_url",
+    "GOOGLE_CLOUD_PROJECT": "google_cloud_project",
+    "GOOGLE_CLOUD_LOCATION": "google_cloud_location",
+    "OPENAI_API_KEY": "openai_api_key",
+    "OPENAI_BASE_URL": "openai_base_url",
+    "OLLAMA_HOST": "ollama_host",
+}
+_FILE_ONLY = {"agents", "auth", "root"}
+
+
+def load(
+    path: Path | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> Settings:
+    """The settings for serving `path`: a folder or a file (`pilothouse.toml`, `langgraph.json`); default: this folder.
+
+    `overrides` are the command line's; a None in it is left out. Raises `ConfigurationError`.
+    """
+    environ = os.environ if environ is None else environ  # noqa: TID251  the one place that reads it
+    root, values = _read_files(path or Path())
+    values |= _from_environment(environ)
+    values |= {name: value for name, value in (overrides or {}).items() if value is not None}
+    if "K_SERVICE" in environ:  # Cloud Run: its contract is to listen on every interface
+        values.setdefault("host", "0.0.0.0")  # noqa: S104  refused below without authentication
+        values.setdefault("log_format", "json")
+    settings = _convert(values | {"root": root})
+    _check(settings)
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    if not settings.is_loopback and settings.auth is None:
+        raise ConfigurationError(
+            f"host {settings.host} can be reached from other machines, and no authentication is configured: "
+            "add [auth] to pilothouse.toml (issuer, audience, certs_url), or listen on 127.0.0.1."
+        )
+    for name, agent in settings.agents.items():
+        if agent.graph and agent.function:
+            raise ConfigurationError(f"agents.{name} has both graph and function: keep one.")
+
+
+def _read_files(path: Path) -> tuple[Path, dict[str, object]]:
+    """The folder, and what `pilothouse.toml` or else `langgraph.json` in it says."""
+    if not path.exists():
+        raise ConfigurationError(f"There is no {path}: name a folder or a file that exists.")
+    if path.is_dir():
+        root, found = path.absolute(), [path / FILE, path / "langgraph.json"]
+    else:
+        root, found = path.absolute().parent, [path]
+    for file in found:
+        if file.is_file():
+            return root, _read_json(file) if file.suffix == ".json" else _read_toml(file)
+    return root, {}
+
+
+def _read_toml(file: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(file.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{file} is not valid TOML: {error}.") from error
+
+
+def _read_json(file: Path) -> dict[str, object]:
+    """LangGraph's own file: its graphs become agents; what concerns only LangGraph's servers is left alone."""
+    try:
+        content = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+        graphs = msgspec.convert(content.get("graphs", {}), dict[str, str | dict[str, Any]])
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise ConfigurationError(f"{file} is not a valid langgraph.json: {error}.") from error
+    agents: dict[str, object] = {}
+    for name, graph in graphs.items():
+        described = {"path": graph} if isinstance(graph, str) else graph
+        if "path" not in described:
+            raise ConfigurationError(f"{file}: graphs.{name} has no path such as ./agent.py:graph.")
+        agents[name] = {"graph": described["path"], "description": described.get("description")}
+    return {"agents": agents}
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
+    known = set(Settings.__struct_fields__) - _FILE_ONLY
+    values: dict[str, object] = {
+        field: environ[name] for name, field in _PLAIN_NAMES.items() if environ.get(name)
+    }
+    for variable, value in environ.items():
+        if not variable.startswith(PREFIX):
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        if name not in known:
+            raise ConfigurationError(f"{variable} is not a setting. Known: {', '.join(_variables(known))}.")
+        values[name] = value
+    return values
+
+
+def _variables(names: set[str]) -> list[str]:
+    return sorted(
+        PREFIX + name.upper() for name in names if name not in set(_PLAIN_NAMES.values()) - {"port"}
+    )
+
+
+def _convert(values: Mapping[str, object]) -> Settings:
+    unknown = set(values) - set(Settings.__struct_fields__)
+    if unknown:
+        known = ", ".join(sorted(set(Settings.__struct_fields__) - {"root"}))
+        raise ConfigurationError(f"{FILE}: {', '.join(sorted(unknown))} is not a setting. Known: {known}.")
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(
+            f"{FILE} or its {PREFIX} variable: {_without_secrets(str(error), values)}."
+        ) from None
