@@ -1,6 +1,6 @@
 """Engines execute agents."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -37,12 +37,19 @@ class Engine(Protocol):
     Raises `InvalidRequest` where the caller's input, command or checkpoint does not fit the agent.
     """
 
-    def run(self, request: EngineRequest) -> AsyncIterator[Sequence[RunEvent]]:
+    def run(self, request: EngineRequest) -> AsyncGenerator[Sequence[RunEvent], None]:
         """Execute one attempt and yield its events in small batches, coalesced; all but `RunStarted` and `RunEnded`.
 
-        An interrupt ends the iteration; `interrupts` of `state` then says what is asked. From attempt 2 on, work goes
-        on from the last checkpoint that the run itself wrote. Cancelling the iteration stops the agent. Any exception
-        is the agent's failure.
+        An interrupt ends the iteration; `interrupts` then says what is asked. From attempt 2 on, work goes on from the
+        last checkpoint that the run itself wrote. Cancelling the iteration, or closing it (`contextlib.aclosing`),
+        stops the agent. Any exception but `InvalidRequest` is the agent's failure.
+        """
+        ...
+
+    async def interrupts(self, principal: Principal, thread_id: ThreadId) -> Sequence[Interrupt]:
+        """What the thread waits for; empty when it waits for nobody. Costs nothing right after a `run` ended here.
+
+        A breakpoint (`interrupt_before`, `interrupt_after`) is one interrupt whose value is `{"when": "breakpoint"}`.
         """
         ...
 
