@@ -53,10 +53,6 @@ class Engine(Protocol):
         """
         ...
 
-    async def interrupts(self, principal: Principal, thread_id: ThreadId) -> Sequence[Interrupt]:
-        """What the thread's newest state waits for a human to answer; empty when the run came to its end."""
-        ...
-
     async def state(
         self,
         principal: Principal,
