@@ -207,6 +207,4 @@ def _convert(values: Mapping[str, object]) -> Settings:
     try:
         return msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise ConfigurationError(
-            f"{FILE} or its {PREFIX} variable: {_without_secrets(str(error), values)}."
-        ) from None
+        raise ConfigurationError(f"{FILE} or its {PREFIX} variable: {error}.") from error

@@ -74,4 +74,5 @@ def connect(url: str) -> Redis:
     """
     from redis.asyncio import Redis as Client
 
-    return cast("Redis", Client.from_url(url, protocol=2, health_check_interval=30, socket_connect_timeout=5))
+    options = {"protocol": 2, "health_check_interval": 30, "socket_connect_timeout": 5}
+    return cast("Redis", Client.from_url(url, **options))  # pyright: ignore[reportUnknownMemberType, reportArgumentType]  untyped there
