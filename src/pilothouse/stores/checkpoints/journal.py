@@ -1,0 +1,112 @@
+"""How one saver's writes reach Redis.
+
+LangGraph saves from several tasks at once. What arrives while a round trip is under way shares the next one: whoever
+gets the lock first sends everything that waits, for the others too. Nothing goes on behind anybody's back: `write`
+returns when its own entry is in Redis.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+from redis.asyncio import Redis
+
+from pilothouse.errors import LeaseLost
+from pilothouse.events import Attempt, RunId
+from pilothouse.stores import keys
+from pilothouse.stores.checkpoints import scripts
+
+
+class Fence(msgspec.Struct, frozen=True):
+    """The right to write: it ends when a newer attempt at the run begins, or the run is deleted."""
+
+    run_id: RunId
+    attempt: Attempt
+
+
+class ListVersion(NamedTuple):
+    """A long list, and the part of it that is stored already: the first `base_length` bytes of its items, as version
+    `base`; "" and 0 for none. Both versions are named by their field."""
+
+    field: str
+    base: str
+    base_length: int
+    header: bytes
+    items: bytes
+
+
+class Entry(msgspec.Struct, eq=False):
+    """What one call writes: a checkpoint with its new blobs, or a set of writes. Names are as in `scripts`."""
+
+    thread: str
+    name: str
+    frame: bytes
+    is_checkpoint: bool
+    blobs: list[tuple[str, bytes]] = msgspec.field(default_factory=list[tuple[str, bytes]])
+    lists: list[ListVersion] = msgspec.field(default_factory=list[ListVersion])
+
+
+class Journal:
+    """Writes entries, several in one round trip where they come together."""
+
+    def __init__(self, redis: Redis, ttl_ms: int, fence: Fence | None) -> None:
+        self._redis = redis
+        self._ttl_ms = ttl_ms
+        self._fence = fence
+        self._waiting: list[Entry] = []
+        self._lock = asyncio.Lock()
+
+    async def write(self, entry: Entry) -> None:
+        """Return when the entry is in Redis. Raises `LeaseLost`, `StoreUnavailable`."""
+        self._waiting.append(entry)
+        try:
+            async with self._lock:
+                if entry in self._waiting:
+                    await self._send([other for other in self._waiting if other.thread == entry.thread])
+        finally:
+            if entry in self._waiting:
+                self._waiting.remove(entry)
+
+    async def _send(self, batch: Sequence[Entry]) -> None:
+        """Entries of one thread. Those that could not be sent go on waiting: each caller tries its own."""
+        if not await self._script(batch, whole_lists=False):
+            await self._script(batch, whole_lists=True)
+        for entry in batch:
+            self._waiting.remove(entry)
+
+    async def _script(self, batch: Sequence[Entry], *, whole_lists: bool) -> bool:
+        """False if nothing was written, because a list was to go on from a version that is gone."""
+        names, attempt = scripts.thread_keys(batch[0].thread), ""
+        if self._fence:
+            names.append(keys.run(self._fence.run_id))
+            attempt = str(self._fence.attempt)
+        arguments = _arguments(batch, whole_lists=whole_lists)
+        outcome = await scripts.run(self._redis, scripts.WRITE, names, self._ttl_ms, attempt, *arguments)
+        if outcome == 0:
+            raise LeaseLost
+        return outcome == 1
+
+
+def _arguments(batch: Sequence[Entry], *, whole_lists: bool) -> list[str | bytes | int]:
+    """The entries as the script `WRITE` takes them."""
+    checkpoints: list[str | bytes] = []
+    fields: list[str | bytes] = []
+    writes: list[str | bytes] = []
+    lists: list[str | bytes | int] = []
+    for entry in batch:
+        if entry.is_checkpoint:
+            checkpoints.append(entry.name)
+            fields += ("c" + entry.name, entry.frame)
+        else:
+            writes += (entry.name, entry.frame)
+        for blob in entry.blobs:
+            fields += blob
+        for field, base, length, header, items in entry.lists:
+            lists += (
+                (field, "", 0, header, items)
+                if whole_lists
+                else (field, base, length, header, items[length:])
+            )
+    counts = (len(checkpoints), len(fields) // 2, len(writes) // 2, len(lists) // 5)
+    return [*counts, *checkpoints, *fields, *writes, *lists]
