@@ -1,0 +1,23 @@
+"""Server-sent events as bytes."""
+
+from collections.abc import Sequence
+
+from pilothouse.events import Offset
+
+HEARTBEAT = b": heartbeat\n\n"
+Frame = tuple[bytes, bytes]
+"""An event's name and its data: JSON on one line."""
+
+
+def encode_frames(frames: Sequence[Frame], offset: Offset) -> bytes:
+    """The frames of one record. Only the last carries the id: a client cut off between them gets all of them again."""
+    parts = [part for name, data in frames for part in (b"event: ", name, b"\ndata: ", data, b"\n\n")]
+    parts[-1] = b"\nid: %d\n\n" % offset
+    return b"".join(parts)
+
+
+def one_line(json: bytes) -> bytes:
+    """The same JSON without line breaks, which would end the frame's data. Outside strings they are only space."""
+    if b"\n" in json or b"\r" in json:
+        return json.replace(b"\r", b" ").replace(b"\n", b" ")
+    return json
