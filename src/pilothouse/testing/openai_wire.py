@@ -65,7 +65,7 @@ def error(failure: Failure) -> dict[str, Any]:
             "message": failure.message,
             "type": "error",
             "param": None,
-            "code": failure.code,
+            "code": failure.code or (failure.status if failure.in_stream else None),
         }
     }
 

@@ -1,0 +1,68 @@
+"""Open the model that a name means, as a LangChain chat model."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+
+from pilothouse.models import ollama
+from pilothouse.models.choosing import choose
+from pilothouse.models.credentials import ModelCredentials
+from pilothouse.models.endpoints import Endpoint, endpoint_of
+from pilothouse.models.names import Embedded, Gemini, ModelName, Ollama, OpenAI
+from pilothouse.models.policies import RetryPolicy
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+EmbeddedModel: TypeAlias = Callable[[], AbstractAsyncContextManager[Endpoint]]
+"""Starts the embedded model's server, and stops it at the end."""
+
+
+class ChatModel(msgspec.Struct, frozen=True):
+    """A model that is open. Its calls raise `pilothouse.errors.ModelError`s, after what retries were worth making."""
+
+    model: "BaseChatModel"
+    label: str
+    """Its name for people."""
+    notice: str | None = None
+    """What people should know before they rely on it."""
+
+
+@asynccontextmanager
+async def open_chat_model(
+    name: ModelName,
+    credentials: ModelCredentials,
+    *,
+    embedded: EmbeddedModel,
+    policy: RetryPolicy = RetryPolicy(),  # noqa: B008 - it is immutable
+) -> AsyncGenerator[ChatModel]:
+    """The model, good for any number of calls at once until the block ends.
+
+    No request is made to a model yet, so a wrong key shows at the first call. Raises `ConfigurationError` where a key
+    or a project is missing, and what `choose` raises.
+    """
+    match await choose(name, credentials):
+        case Gemini() as gemini:
+            from pilothouse.models.gemini import open_gemini
+
+            async with open_gemini(gemini, credentials, policy) as (model, label):
+                yield ChatModel(model, label)
+        case OpenAI() as openai:
+            async with _at(endpoint_of(openai, credentials), policy) as chat:
+                yield chat
+        case Ollama(model=model_name):
+            async with _at(ollama.endpoint_of(model_name, credentials.ollama_host), policy) as chat:
+                yield chat
+        case Embedded():
+            async with embedded() as endpoint, _at(endpoint, policy) as chat:
+                yield chat
+
+
+@asynccontextmanager
+async def _at(endpoint: Endpoint, policy: RetryPolicy) -> AsyncGenerator[ChatModel]:
+    from pilothouse.models.openai import open_endpoint
+
+    async with open_endpoint(endpoint, policy) as model:
+        yield ChatModel(model, endpoint.label, endpoint.notice)
