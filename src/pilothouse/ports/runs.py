@@ -1,7 +1,7 @@
 """Runs: one execution of an agent on a thread, its log, and the queue of those that wait."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Literal, Protocol
@@ -130,11 +130,11 @@ class RunLog(Protocol):
 
     def follow(
         self, principal: Principal, thread_id: ThreadId, run_id: RunId, after: Offset = Offset(0)
-    ) -> AsyncIterator[Sequence[Record]]:
+    ) -> AsyncGenerator[Sequence[Record], None]:
         """Batches of the records after an offset, in order, each once, up to and including `RunEnded`.
 
         Stored and live records come from one iterator with no seam. A batch is empty when nothing happened for a
-        while (15 s), so that the caller can send a heartbeat. Raises `NotFound`.
+        while (15 s), so that the caller can send a heartbeat. Close it (`contextlib.aclosing`). Raises `NotFound`.
         """
         ...
 

@@ -11,7 +11,7 @@ number records alike, so there is no seam between stored and live: a hint only e
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -108,7 +108,7 @@ class RedisRunLog:
 
     async def follow(
         self, principal: Principal, thread_id: ThreadId, run_id: RunId, after: Offset = Offset(0)
-    ) -> AsyncIterator[Sequence[Record]]:
+    ) -> AsyncGenerator[Sequence[Record], None]:
         tail = self._tails.get(run_id)
         if tail is None or tail.principal != principal or tail.thread_id != thread_id:
             await self._check_owner(principal, thread_id, run_id)
@@ -125,7 +125,7 @@ class RedisRunLog:
 
     async def _batches(
         self, follower: "_Follower", subscription: ExitStack
-    ) -> AsyncIterator[Sequence[Record]]:
+    ) -> AsyncGenerator[Sequence[Record], None]:
         tail, quiet, patience = follower.tail, timedelta(0), _LOCAL_START
         while True:
             changed = tail.changed
