@@ -5,6 +5,7 @@ describe what our client, async and with undecoded replies, really returns. They
 Redis 7.0 without modules, as Memorystore has it.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias, cast
@@ -76,3 +77,14 @@ def connect(url: str) -> Redis:
 
     options = {"protocol": 2, "health_check_interval": 30, "socket_connect_timeout": 5}
     return cast("Redis", Client.from_url(url, **options))  # pyright: ignore[reportUnknownMemberType, reportArgumentType]  untyped there
+
+
+def stop_if_cancelled() -> None:
+    """To be called after a command in a loop that must end when its task is cancelled.
+
+    redis-py waits with `asyncio.wait_for`, which on Python 3.11 loses a cancellation that arrives together with the reply
+    (gh-86296, fixed in 3.12). The task still knows that it was cancelled.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

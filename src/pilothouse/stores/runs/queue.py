@@ -27,7 +27,7 @@ from pilothouse.ports.principals import Principal, UserId
 from pilothouse.ports.runs import CancelAction, Run, RunLease, RunStatus
 from pilothouse.ports.threads import ThreadStatus
 from pilothouse.stores import keys
-from pilothouse.stores.client import Redis
+from pilothouse.stores.client import Redis, stop_if_cancelled
 from pilothouse.stores.runs import scripts
 from pilothouse.stores.runs.log import Tail, Tails, encode_event
 from pilothouse.stores.runs.records import now_ms, pairs, run_from
@@ -108,6 +108,7 @@ class RedisLease:
             args=[self.run.attempt, self.run.run_id, now, *map(encode_event, events)],
         )
         self._appended(last, events, now)
+        stop_if_cancelled()
 
     async def finish(self, end: RunEnded) -> None:
         run, now = self.run, now_ms()
@@ -298,7 +299,9 @@ class RedisRunQueue:
     async def _outlasting_outages(self, step: Callable[[], Awaitable[_T]]) -> _T:
         while True:
             try:
-                return await step()
+                result = await step()
+                stop_if_cancelled()
+                return result
             except (RedisError, OSError) as error:
                 logger.warning("redis failed; trying again", extra={"cause": str(error)})
                 await asyncio.sleep(_RETRY_SECONDS)

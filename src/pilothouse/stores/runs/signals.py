@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from redis.exceptions import RedisError
 
-from pilothouse.stores.client import Redis
+from pilothouse.stores.client import Redis, stop_if_cancelled
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +64,7 @@ class Signals:
                 if old := subscribed - wanted:
                     await self._pubsub.unsubscribe(*old)
                 subscribed = wanted
+                stop_if_cancelled()
             except (RedisError, OSError) as error:
                 logger.warning("redis subscription failed", extra={"cause": str(error)})
                 await asyncio.sleep(_RETRY_SECONDS)
