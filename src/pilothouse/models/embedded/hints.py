@@ -1,0 +1,88 @@
+"""Where does an argument's value come from? Said by hints in the tool's schema, or learned from the tool's examples.
+
+Hints on a property, both optional: `"x-span": true`, the value is a stretch of the message; `"x-free": true`, the model may
+write what it likes. Without a hint the examples tell: a property whose values stand in their requests is a span; one
+whose words and numbers do is a mixture of them; else the words are the model's own, and only the digits must stand in the request.
+What examples use that does not stand in their requests (`local`, `sqrt`, `100`) is admitted in any request.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias, cast
+
+import msgspec
+
+from pilothouse.models.embedded.vocabulary import contains, numbers, unique, words
+from pilothouse.models.embedded.wire import Function
+
+Origin: TypeAlias = Literal["span", "mixture", "own words", "free"]
+
+_MOSTLY = 0.6
+"""How much of what the examples show makes a rule."""
+
+
+class Hint(msgspec.Struct, frozen=True):
+    """How a property's values come about."""
+
+    origin: Origin
+    constants: tuple[str, ...] = ()
+    """What need not stand in the message: values of a span, words of a mixture, numbers."""
+    signs: tuple[str, ...] = ()
+    """What may stand between a mixture's words."""
+
+
+def hints(tool: Function) -> dict[str, Hint]:
+    """A hint for each property of the tool's arguments."""
+    properties: Mapping[str, Mapping[str, Any]] = tool.parameters.get("properties", {})
+    return {
+        name: _hint(
+            schema, [(e.request, leaf) for e in tool.examples for leaf in _leaves(e.arguments.get(name))]
+        )
+        for name, schema in properties.items()
+    }
+
+
+def _leaves(value: Any) -> list[str | float]:
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return [value]
+    inner: list[Any] = []
+    if isinstance(value, dict):
+        inner = list(cast("dict[str, Any]", value).values())
+    elif isinstance(value, list):
+        inner = cast("list[Any]", value)
+    return [leaf for item in inner for leaf in _leaves(item)]
+
+
+def _hint(schema: Mapping[str, Any], shown: Sequence[tuple[str, str | float]]) -> Hint:
+    if schema.get("x-free"):
+        return Hint("free")
+    texts = [(request, value) for request, value in shown if isinstance(value, str)]
+    if not texts:
+        return _number_hint([(request, value) for request, value in shown if not isinstance(value, str)])
+    foreign = unique(value for request, value in texts if not contains(request, value))
+    present = sum(contains(request, value) for request, value in texts)
+    if schema.get("x-span") or present >= _MOSTLY * len(texts):
+        return Hint("span", tuple(foreign))
+    return _mixture_hint(texts)
+
+
+def _number_hint(shown: Sequence[tuple[str, float]]) -> Hint:
+    if not shown:
+        return Hint("own words")
+    foreign = unique(f"{value:g}" for request, value in shown if f"{value:g}" not in numbers(request))
+    present = sum(f"{value:g}" in numbers(request) for request, value in shown)
+    return Hint("mixture", tuple(foreign)) if present >= _MOSTLY * len(shown) else Hint("free")
+
+
+def _mixture_hint(texts: Sequence[tuple[str, str]]) -> Hint:
+    foreign: list[str] = []
+    total = 0
+    for request, value in texts:
+        known = {word.lower() for word in words(request)} | set(numbers(request))
+        total += len(words(value))
+        foreign += [word for word in words(value) if word.lower() not in known]
+    if len(foreign) <= (1 - _MOSTLY) * total:
+        signs = unique(sign for _, value in texts for sign in re.findall(r"[^\w\s]", value))
+        return Hint("mixture", tuple(unique(foreign)), tuple(signs))
+    invents_numbers = any(character.isdigit() for word in foreign for character in word)
+    return Hint("free" if invents_numbers else "own words")

@@ -1,0 +1,164 @@
+"""Which tool does a message ask for, if any? Two views of a sentence, its meaning (MiniLM) and its wording (tf-idf), each
+with a logistic regression that is trained in milliseconds on the tools' own examples; their average decides.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from itertools import pairwise
+from typing import Generic, TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from pilothouse.models.embedded import smalltalk
+from pilothouse.models.embedded.sentences import SentenceEncoder
+from pilothouse.models.embedded.wire import Function
+
+Matrix = NDArray[np.float32]
+Label = TypeVar("Label", bound=Hashable)
+
+SURE_ENOUGH = 0.40
+"""Below this, a message is taken for conversation."""
+
+_MEANING_WEIGHT = 12.0
+_WORDING_WEIGHT = 12.0
+_STEPS = 300
+
+
+class Route(msgspec.Struct, frozen=True):
+    """What a message asks for: a tool's name, or one of the two below."""
+
+    target: str
+    confidence: float
+
+
+CHAT = "(chat)"
+IDENTITY = "(identity)"
+
+
+class Classifier(Generic[Label]):
+    """Learns from labelled sentences; `scores` gives each label's probability."""
+
+    def __init__(self, encoder: SentenceEncoder, sentences: Sequence[str], labels: Sequence[Label]) -> None:
+        self.labels = list(dict.fromkeys(labels))
+        self._encoder = encoder
+        self._wording = _Wording(sentences)
+        truth = np.array([self.labels.index(label) for label in labels])
+        self._meaning_rows = encoder.encode(sentences)
+        self._wording_rows = self._wording.rows(sentences)
+        self._meaning_fit = _fit(self._meaning_rows, truth, len(self.labels), _MEANING_WEIGHT)
+        self._wording_fit = _fit(self._wording_rows, truth, len(self.labels), _WORDING_WEIGHT)
+
+    def scores(self, sentence: str) -> dict[Label, float]:
+        meaning = self._encoder.encode([sentence]) @ self._meaning_rows.T
+        wording = self._wording.rows([sentence]) @ self._wording_rows.T
+        both = (_predict(meaning, self._meaning_fit) + _predict(wording, self._wording_fit)) / 2
+        return dict(zip(self.labels, both[0].tolist(), strict=True))
+
+
+class Router:
+    """Routes messages among a set of tools, conversation, and questions about the assistant itself."""
+
+    def __init__(self, encoder: SentenceEncoder, tools: Sequence[Function]) -> None:
+        lessons = [(sentence, CHAT) for sentence in smalltalk.CHAT]
+        lessons += [(sentence, IDENTITY) for sentence in smalltalk.IDENTITY]
+        for tool in tools:
+            lessons += [(example.request, tool.name) for example in tool.examples]
+            lessons.append((re.sub(r"[\W_]+", " ", tool.name), tool.name))
+            if tool.description:
+                lessons.append((tool.description.split("\n")[0], tool.name))
+        sentences, labels = zip(*lessons, strict=True)
+        self._tools = {tool.name for tool in tools}
+        self._classifier = Classifier(encoder, sentences, labels)
+
+    def route(self, message: str) -> Route:
+        """The best target; conversation, unless it is sure enough."""
+        scores = self._classifier.scores(message)
+        target = max(scores, key=scores.__getitem__)
+        if scores[target] < SURE_ENOUGH:
+            return Route(CHAT, scores[CHAT])
+        return Route(target, scores[target])
+
+    def best_tool(self, message: str) -> Route:
+        """The best tool, however unsure."""
+        scores = {
+            name: score for name, score in self._classifier.scores(message).items() if name in self._tools
+        }
+        target = max(scores, key=scores.__getitem__)
+        return Route(target, scores[target])
+
+
+class FollowUps:
+    """Tells messages that take up the request before them from those that don't."""
+
+    def __init__(self, encoder: SentenceEncoder) -> None:
+        labels = [True] * len(smalltalk.CONTINUES) + [False] * len(smalltalk.STANDS_ALONE)
+        self._classifier = Classifier(encoder, (*smalltalk.CONTINUES, *smalltalk.STANDS_ALONE), labels)
+
+    def likelihood(self, message: str) -> float:
+        return self._classifier.scores(message)[True]
+
+
+def _fit(rows: Matrix, truth: NDArray[np.int64], classes: int, strength: float) -> Matrix:
+    """Multinomial logistic regression with L2 and classes weighted alike, in its dual form: sentences are far fewer than
+    features, so the weights are kept as a mixture of the sentences. Returns that mixture, one column a class."""
+    count = len(truth)
+    gram = np.hstack([rows @ rows.T, np.ones((count, 1), np.float32)])
+    goal = np.eye(classes, dtype=np.float32)[truth]
+    sizes = np.bincount(truth, minlength=classes)
+    weight = (count / classes / np.maximum(sizes, 1))[truth][:, None].astype(np.float32)
+    mixture = np.zeros((count + 1, classes), np.float32)
+    momentum = np.zeros_like(mixture)
+    rate = np.float32(1 / (weight.max() * np.linalg.norm(gram, 2) / 2 + 1 / strength))
+    for step in range(_STEPS):
+        ahead: Matrix = (mixture + step / (step + 3) * momentum).astype(np.float32)
+        error = weight * (_softmax(gram @ ahead) - goal)
+        slope = np.vstack([error + ahead[:-1] / np.float32(strength), error.sum(axis=0, keepdims=True)])
+        updated = ahead - rate * slope
+        momentum, mixture = updated - mixture, updated
+    return mixture
+
+
+def _predict(similarities: Matrix, mixture: Matrix) -> Matrix:
+    return _softmax(similarities @ mixture[:-1] + mixture[-1])
+
+
+def _softmax(logits: Matrix) -> Matrix:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+class _Wording:
+    """tf-idf over words, pairs of words, and 2 to 4 letters in a row; every number counts as the same."""
+
+    def __init__(self, sentences: Sequence[str]) -> None:
+        documents = [_grams(sentence) for sentence in sentences]
+        appearances = Counter(gram for document in documents for gram in set(document))
+        self._column = {gram: column for column, gram in enumerate(appearances)}
+        counts = np.array(list(appearances.values()), dtype=np.float32)
+        self._idf = np.log((1 + len(documents)) / (1 + counts)) + 1
+
+    def rows(self, sentences: Sequence[str]) -> Matrix:
+        table = np.zeros((len(sentences), len(self._column)), np.float32)
+        for row, sentence in enumerate(sentences):
+            for gram, count in Counter(_grams(sentence)).items():
+                if (column := self._column.get(gram)) is not None:
+                    table[row, column] = (1 + np.log(count)) * self._idf[column]
+        norms = np.linalg.norm(table, axis=1, keepdims=True)
+        return (table / np.maximum(norms, 1e-9)).astype(np.float32)
+
+
+def _grams(sentence: str) -> list[str]:
+    text = re.sub(r"\d+(?:[.,:]\d+)*", "0", sentence.lower())
+    words = re.findall(r"\w+|[^\w\s]", text)
+    pairs = [f"{first} {second}" for first, second in pairwise(words)]
+    letters = [
+        padded[start : start + size]
+        for word in words
+        for padded in [f" {word} "]
+        for size in (2, 3, 4)
+        for start in range(len(padded) - size + 1)
+    ]
+    return words + pairs + letters
