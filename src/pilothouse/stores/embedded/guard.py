@@ -21,7 +21,7 @@ from typing import NoReturn
 
 GRACE_SECONDS = 60
 """How long a server may take to stop before it is killed."""
-STEADY_SECONDS = 10
+STEADY_SECONDS = 3
 """A server that ran this long and then died by itself is started again; one that died earlier can't run."""
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
 """The server needs no more, and must not see the secrets in ours."""
