@@ -1,13 +1,16 @@
 """How one saver's writes reach Redis.
 
-LangGraph saves from several tasks at once. What arrives while a round trip is under way shares the next one: whoever
-gets the lock first sends everything that waits, for the others too. Nothing goes on behind anybody's back: `write`
-returns when its own entry is in Redis.
+A round trip costs a run more than the bytes in it, so entries share them. What arrives while one is under way goes with
+the next: whoever gets the lock first sends all that waits, for the others too. Within `async with`, moreover:
+
+- what a task wrote waits up to `_PATIENCE` for the checkpoint that follows it as a rule;
+- the checkpoint of a run's input, which another one follows at once, goes with that. `write` returns at once for it, and
+  `__aexit__` sends it if nothing followed. Every other `write` returns when its entry is in Redis.
 """
 
 import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 from redis.asyncio import Redis
@@ -16,6 +19,9 @@ from pilothouse.errors import LeaseLost
 from pilothouse.events import Attempt, RunId
 from pilothouse.stores import keys
 from pilothouse.stores.checkpoints import scripts
+
+_PATIENCE = 0.002
+"""Seconds."""
 
 
 class Fence(msgspec.Struct, frozen=True):
@@ -39,10 +45,10 @@ class ListVersion(NamedTuple):
 class Entry(msgspec.Struct, eq=False):
     """What one call writes: a checkpoint with its new blobs, or a set of writes. Names are as in `scripts`."""
 
+    kind: Literal["input", "checkpoint", "writes"]
     thread: str
     name: str
     frame: bytes
-    is_checkpoint: bool
     blobs: list[tuple[str, bytes]] = msgspec.field(default_factory=list[tuple[str, bytes]])
     lists: list[ListVersion] = msgspec.field(default_factory=list[ListVersion])
 
@@ -56,24 +62,54 @@ class Journal:
         self._fence = fence
         self._waiting: list[Entry] = []
         self._lock = asyncio.Lock()
+        self._sent = asyncio.Event()
+        self._within = False
+
+    async def __aenter__(self) -> None:
+        self._within = True
+
+    async def __aexit__(self, *_: object) -> None:
+        self._within = False
+        await self.flush()
 
     async def write(self, entry: Entry) -> None:
         """Return when the entry is in Redis. Raises `LeaseLost`, `StoreUnavailable`."""
         self._waiting.append(entry)
+        if self._within and entry.kind == "input":
+            return
         try:
-            async with self._lock:
-                if entry in self._waiting:
-                    await self._send([other for other in self._waiting if other.thread == entry.thread])
+            if self._within and entry.kind == "writes":
+                await self._company()
+            await self._write(entry)
         finally:
             if entry in self._waiting:
                 self._waiting.remove(entry)
+
+    async def flush(self) -> None:
+        """Write what waits and has nobody who waits for it."""
+        for entry in [entry for entry in self._waiting if entry.kind == "input"]:
+            await self._write(entry)
+
+    async def _company(self) -> None:
+        """Until something is sent, but not for long."""
+        sent, timer = self._sent, asyncio.get_running_loop().call_later(_PATIENCE, self._sent.set)
+        await sent.wait()
+        timer.cancel()
+
+    async def _write(self, entry: Entry) -> None:
+        async with self._lock:
+            if entry in self._waiting:
+                await self._send([other for other in self._waiting if other.thread == entry.thread])
 
     async def _send(self, batch: Sequence[Entry]) -> None:
         """Entries of one thread. Those that could not be sent go on waiting: each caller tries its own."""
         if not await self._script(batch, whole_lists=False):
             await self._script(batch, whole_lists=True)
         for entry in batch:
-            self._waiting.remove(entry)
+            if entry in self._waiting:
+                self._waiting.remove(entry)
+        self._sent.set()
+        self._sent = asyncio.Event()
 
     async def _script(self, batch: Sequence[Entry], *, whole_lists: bool) -> bool:
         """False if nothing was written, because a list was to go on from a version that is gone."""
@@ -81,25 +117,25 @@ class Journal:
         if self._fence:
             names.append(keys.run(self._fence.run_id))
             attempt = str(self._fence.attempt)
-        arguments = _arguments(batch, whole_lists=whole_lists)
-        outcome = await scripts.run(self._redis, scripts.WRITE, names, self._ttl_ms, attempt, *arguments)
+        items = scripts.pack(_items(batch, whole_lists=whole_lists))
+        outcome = await scripts.run(self._redis, scripts.WRITE, names, self._ttl_ms, attempt, items)
         if outcome == 0:
             raise LeaseLost
         return outcome == 1
 
 
-def _arguments(batch: Sequence[Entry], *, whole_lists: bool) -> list[str | bytes | int]:
-    """The entries as the script `WRITE` takes them."""
-    checkpoints: list[str | bytes] = []
+def _items(batch: Sequence[Entry], *, whole_lists: bool) -> list[str | bytes | int]:
+    """The entries as items for the script `WRITE`."""
+    checkpoints: list[str] = []
     fields: list[str | bytes] = []
     writes: list[str | bytes] = []
     lists: list[str | bytes | int] = []
     for entry in batch:
-        if entry.is_checkpoint:
+        if entry.kind == "writes":
+            writes += (entry.name, entry.frame)
+        else:
             checkpoints.append(entry.name)
             fields += ("c" + entry.name, entry.frame)
-        else:
-            writes += (entry.name, entry.frame)
         for blob in entry.blobs:
             fields += blob
         for field, base, length, header, items in entry.lists:

@@ -3,7 +3,7 @@
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -46,7 +46,8 @@ class RedisCheckpointer(BaseCheckpointSaver[str]):
         fence: Fence | None = None,
         serde: SerializerProtocol | None = None,
     ) -> None:
-        super().__init__(serde=serde)
+        if serde is not None:  # the default is the class's, and LangGraph's check of it is not cheap
+            super().__init__(serde=serde)
         self._redis = redis
         self._principal = principal
         self._fence = fence
@@ -54,6 +55,14 @@ class RedisCheckpointer(BaseCheckpointSaver[str]):
         self._journal = Journal(redis, int(ttl.total_seconds() * 1000), fence)
         self._lists: dict[tuple[str, str], tuple[str, bytes]] = {}
         """By thread and channel, the version of a long list that was read or written last: its field and its items."""
+
+    async def __aenter__(self) -> Self:
+        """For the time of a run: its writes then share round trips, for a few milliseconds' delay. See `journal`."""
+        await self._journal.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._journal.__aexit__(*error)
 
     def get_next_version(self, current: str | None, channel: None) -> str:
         """Greater than `current`, and another one on each branch of a thread: branches must not share a blob."""
@@ -77,10 +86,10 @@ class RedisCheckpointer(BaseCheckpointSaver[str]):
         if self._fence:
             metadata["run_id"] = self._fence.run_id
         entry = Entry(
+            "input" if metadata.get("source") == "input" else "checkpoint",
             thread,
             f"{namespace}\0{checkpoint['id']}",
             codec.dump_checkpoint(self.serde, checkpoint, metadata, parent),
-            is_checkpoint=True,
         )
         for channel, version in new_versions.items():
             if channel in values:
@@ -93,8 +102,9 @@ class RedisCheckpointer(BaseCheckpointSaver[str]):
     ) -> None:
         thread_id, namespace, checkpoint_id = _place(config)
         frame = codec.dump_writes(self.serde, writes, task_id, task_path)
-        entry = Entry(self._key(thread_id), f"{namespace}\0{checkpoint_id}", frame, is_checkpoint=False)
-        await self._journal.write(entry)
+        await self._journal.write(
+            Entry("writes", self._key(thread_id), f"{namespace}\0{checkpoint_id}", frame)
+        )
 
     async def alist(
         self,
@@ -151,6 +161,7 @@ class RedisCheckpointer(BaseCheckpointSaver[str]):
     async def _load(
         self, thread_id: str, namespace: str, checkpoint_id: str | None
     ) -> CheckpointTuple | None:
+        await self._journal.flush()
         thread = self._key(thread_id)
         answer = await scripts.run(
             self._redis, scripts.READ, scripts.thread_keys(thread), namespace, checkpoint_id or ""

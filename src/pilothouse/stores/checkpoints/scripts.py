@@ -15,7 +15,7 @@ before it, and what was appended. Its blob is `list \0 {HEADER, {OFFSET, LENGTH,
 five bytes that make an array of the items. Without that a conversation of n turns would need memory in n².
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from hashlib import sha1
 from typing import Any
@@ -56,6 +56,15 @@ def encode_frame(parts: Sequence[str], frame: Frame) -> bytes:
 def decode_frame(encoded: bytes) -> tuple[list[str], Frame]:
     parts, _, frame = encoded.partition(b"\n")
     return _parts.decode(parts), _frame.decode(frame)
+
+
+def pack(items: Iterable[str | bytes | int]) -> bytes:
+    """Many items as one argument: far cheaper than as many, in redis-py."""
+    packed: list[bytes] = []
+    for item in items:
+        data = item if isinstance(item, bytes) else str(item).encode()
+        packed += (len(data).to_bytes(4, "big"), data)
+    return b"".join(packed)
 
 
 def thread_keys(thread: str) -> list[str]:
@@ -113,7 +122,7 @@ return {id, frame, blobs, writes}
 """
 )
 
-# KEYS cp ids lists [run]; ARGV ttl attempt, then how many there are of each of these, then they themselves:
+# KEYS cp ids lists [run]; ARGV ttl attempt items; the items are how many there are of each of these, then they themselves:
 #   checkpoints  NS \0 ID
 #   fields       field, value
 #   writes       NS \0 ID, set of writes
@@ -122,44 +131,46 @@ return {id, frame, blobs, writes}
 WRITE = (
     _READERS
     + r"""
-local ttl, attempt = ARGV[1], ARGV[2]
+local ttl, attempt, packed = unpack(ARGV)
 if KEYS[4] and redis.call('HGET', KEYS[4], 'attempt') ~= attempt then return 0 end
-local checkpoints = 7
-local fields = checkpoints + ARGV[3]
-local writes = fields + 2 * ARGV[4]
-local lists = writes + 2 * ARGV[5]
-local finish = lists + 5 * ARGV[6]
+local items, position = {}, 1
+while position <= #packed do items[#items + 1], position = struct.unpack('>I4c0', packed, position) end
+local checkpoints = 5
+local fields = checkpoints + items[1]
+local writes = fields + 2 * items[2]
+local lists = writes + 2 * items[3]
+local finish = lists + 5 * items[4]
 local goes_on_from = {}
 for i = lists, finish - 1, 5 do
   local extents, length = {}, 0
-  if ARGV[i + 1] ~= '' then
+  if items[i + 1] ~= '' then
     local header
-    header, extents = list_of_blob(redis.call('HGET', KEYS[1], ARGV[i + 1]))
+    header, extents = list_of_blob(redis.call('HGET', KEYS[1], items[i + 1]))
     if not header then return 2 end
     for k = 2, #extents, 2 do length = length + extents[k] end
   end
-  if length ~= tonumber(ARGV[i + 2]) then return 2 end
+  if length ~= tonumber(items[i + 2]) then return 2 end
   goes_on_from[i] = extents
 end
 for i, extents in pairs(goes_on_from) do
-  local items, n = ARGV[i + 4], #extents
-  if #items > 0 then
-    local start = redis.call('APPEND', KEYS[3], items) - #items
+  local tail, n = items[i + 4], #extents
+  if #tail > 0 then
+    local start = redis.call('APPEND', KEYS[3], tail) - #tail
     if n > 0 and extents[n - 1] + extents[n] == start then
-      extents[n] = extents[n] + #items
+      extents[n] = extents[n] + #tail
     else
-      extents[n + 1], extents[n + 2] = start, #items
+      extents[n + 1], extents[n + 2] = start, #tail
     end
   end
-  redis.call('HSET', KEYS[1], ARGV[i], 'list\0' .. cmsgpack.pack({ARGV[i + 3], extents}))
+  redis.call('HSET', KEYS[1], items[i], 'list\0' .. cmsgpack.pack({items[i + 3], extents}))
 end
-for i = checkpoints, fields - 1 do redis.call('ZADD', KEYS[2], 0, ARGV[i]) end
+for i = checkpoints, fields - 1 do redis.call('ZADD', KEYS[2], 0, items[i]) end
 for i = fields, writes - 1, 1000 do
-  redis.call('HSET', KEYS[1], unpack(ARGV, i, math.min(i + 999, writes - 1)))
+  redis.call('HSET', KEYS[1], unpack(items, i, math.min(i + 999, writes - 1)))
 end
 for i = writes, lists - 1, 2 do
-  local k = redis.call('HINCRBY', KEYS[1], 'n' .. ARGV[i], 1)
-  redis.call('HSET', KEYS[1], 'w' .. ARGV[i] .. '\0' .. k, ARGV[i + 1])
+  local k = redis.call('HINCRBY', KEYS[1], 'n' .. items[i], 1)
+  redis.call('HSET', KEYS[1], 'w' .. items[i] .. '\0' .. k, items[i + 1])
 end
 for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], ttl) end
 return 1
