@@ -24,6 +24,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive
 
 from pilothouse.testing import gemini_wire, openai_wire
 from pilothouse.testing.loopback import LoopbackServer
@@ -137,12 +138,12 @@ class ModelServer:
         if isinstance(step, Failure) and not step.in_stream:
             return self._openai_error(step)
         if isinstance(step, Failure):
-            return _stream(received, Answer(), [openai_wire.error(step)], done=False)
+            return _Stream(received, Answer(), [openai_wire.error(step)], done=False)
         answer = self._number_calls(step)
         await asyncio.sleep(answer.delay_seconds)
         if not body.get("stream"):
             return JSONResponse(openai_wire.whole(answer, body))
-        return _stream(received, answer, list(openai_wire.chunks(answer, body)), done=True)
+        return _Stream(received, answer, list(openai_wire.chunks(answer, body)), done=True)
 
     async def _generate(self, request: Request) -> Response:
         body: dict[str, Any] = await request.json()
@@ -155,14 +156,14 @@ class ModelServer:
         if isinstance(step, Failure):
             error = gemini_wire.error(step)
             if step.in_stream:
-                return _stream(received, Answer(), [error], done=False)
+                return _Stream(received, Answer(), [error], done=False)
             return JSONResponse(error, step.status, dict(step.headers))
         answer = self._number_calls(step)
         await asyncio.sleep(answer.delay_seconds)
         self._signatures |= {call.id: call.signature for call in answer.calls[:1]}
         if request.path_params["verb"] == "generateContent":
             return JSONResponse(gemini_wire.whole(answer, model))
-        return _stream(received, answer, list(gemini_wire.chunks(answer, model)), done=False)
+        return _Stream(received, answer, list(gemini_wire.chunks(answer, model)), done=False)
 
     async def _record(self, request: Request, body: Mapping[str, Any], model: str) -> ModelRequest:
         now = asyncio.get_running_loop().time()
@@ -204,18 +205,27 @@ def _mention(failure: Failure, key: str) -> Failure:
     return Failure(failure.status, failure.message.replace("{key}", key), failure.code)
 
 
-def _stream(
-    received: ModelRequest, answer: Answer, events: Sequence[Mapping[str, Any]], *, done: bool
-) -> StreamingResponse:
-    return StreamingResponse(_frames(received, answer, events, done=done), media_type="text/event-stream")
+class _Stream(StreamingResponse):
+    """The events of an answer, with the script's pause or cut. Tells the request when its client has gone before the
+    end."""
 
+    def __init__(
+        self, received: ModelRequest, answer: Answer, events: Sequence[Mapping[str, Any]], *, done: bool
+    ) -> None:
+        super().__init__(self._frames(answer, events, done=done), media_type="text/event-stream")
+        self._gone = received.gone
+        self._ended = False
 
-async def _frames(
-    received: ModelRequest, answer: Answer, events: Sequence[Mapping[str, Any]], *, done: bool
-) -> AsyncIterator[str]:
-    first_token = 1 if done else 0  # OpenAI's first event announces the message and holds no token.
-    cut_at = answer.cut_after + first_token if answer.cut_after else answer.cut_after
-    try:
+    async def listen_for_disconnect(self, receive: Receive) -> None:
+        await super().listen_for_disconnect(receive)
+        if not self._ended:
+            self._gone.set()
+
+    async def _frames(
+        self, answer: Answer, events: Sequence[Mapping[str, Any]], *, done: bool
+    ) -> AsyncIterator[str]:
+        first_token = 1 if done else 0  # OpenAI's first event announces the message and holds no token.
+        cut_at = answer.cut_after + first_token if answer.cut_after else answer.cut_after
         for place, event in enumerate(events):
             if place == cut_at:
                 raise ConnectionAbortedError("the test's script cuts the connection here")
@@ -224,6 +234,4 @@ async def _frames(
                 await answer.hold.wait()
         if done:
             yield "data: [DONE]\n\n"
-    except (asyncio.CancelledError, GeneratorExit):
-        received.gone.set()
-        raise
+        self._ended = True
