@@ -30,12 +30,13 @@ class Instance:
     log: RedisRunLog
     queue: RedisRunQueue
     tasks: asyncio.TaskGroup
+    stopping: asyncio.Event
 
     def work(self, handle: Handle, slots: int = 10) -> asyncio.Task[None]:
         async def bury(principal: Principal, thread_id: ThreadId) -> None:
             await self.threads.delete(principal, thread_id)
 
-        return self.tasks.create_task(self.queue.work(handle, bury, slots))
+        return self.tasks.create_task(self.queue.work(handle, bury, slots, self.stopping))
 
     async def start_run(
         self,
@@ -79,6 +80,7 @@ async def instance(url: str) -> AsyncIterator[Instance]:
             RedisRunLog(redis, tails, signals),
             RedisRunQueue(redis, tails, signals, TTL),
             tasks,
+            asyncio.Event(),
         )
         working: list[asyncio.Task[None]] = []
         start = one.work

@@ -203,3 +203,27 @@ def test_a_worker_that_wakes_up_after_losing_its_lease_can_not_write(valkey_url:
             assert not working.done()
 
     asyncio.run(main())
+
+
+def test_a_stopping_worker_ends_what_it_has_and_takes_no_more(valkey_url: str) -> None:
+    async def main() -> None:
+        begun = asyncio.Event()
+
+        async def handle(lease: RunLease) -> None:
+            begun.set()
+            await here.stopping.wait()
+            await says("ended")(lease)
+
+        async with instance(valkey_url) as here, instance(valkey_url) as there:
+            working = here.work(handle)
+            run = await here.start_run()
+            async with asyncio.timeout(5):
+                await begun.wait()
+                here.stopping.set()
+                await working
+            assert texts(await here.read(run)) == ["ended"]
+            later = await here.start_run()
+            there.work(says("elsewhere"))
+            assert texts(await here.read(later)) == ["elsewhere"]
+
+    asyncio.run(main())

@@ -1,0 +1,91 @@
+"""The command line: `pilothouse COMMAND`. Each command is a module of its own, imported when it is asked for."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from pilothouse import __version__
+from pilothouse.errors import PilothouseError
+
+USAGE_ERROR = 2
+FAILED = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0, 1 where it failed, 2 where its use or the configuration is wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        return import_module(f"pilothouse.cli.{options.command}").run(options)
+    except PilothouseError as error:
+        print(f"pilothouse: {error}", file=sys.stderr)  # noqa: T201
+        return USAGE_ERROR if error.code == "configuration" else FAILED
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pilothouse",
+        description="Hosts AI agents: a streaming API with durable runs around the agent you bring.",
+        epilog="Example: pilothouse serve, then open http://127.0.0.1:2024",
+    )
+    parser.add_argument("--version", action="version", version=f"pilothouse {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (summary, example, add_options) in _COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            epilog=f"Example: {example}",
+        )
+        add_options(command)
+    return parser
+
+
+def _serving_options(parser: argparse.ArgumentParser) -> None:
+    _work_options(parser)
+    parser.add_argument("--host", help="the address to listen on (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="the port to listen on (default 2024; PORT sets it too)")
+
+
+def _work_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "path",
+        nargs="?",
+        type=Path,
+        default=Path(),
+        metavar="PATH",
+        help="a folder with pilothouse.toml or langgraph.json, or such a file (default: this folder)",
+    )
+    parser.add_argument("--data", help="where the embedded servers keep their data")
+    parser.add_argument("--model", help="the built-in assistant's model, such as gemini/NAME or embedded")
+    parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
+
+
+def _chat_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("agent", nargs="?", metavar="AGENT", help="which agent (default: the first)")
+    parser.add_argument("-m", "--message", help="ask this one thing and exit")
+    parser.add_argument("--thread", help="go on with this thread")
+    parser.add_argument("--url", help="a server that runs already (default: the one here, else a new one)")
+    parser.add_argument("--data", help="where the embedded servers keep their data")
+    parser.add_argument("--json", action="store_true", help="print each event as a line of JSON, for scripts")
+
+
+def _doctor_options(parser: argparse.ArgumentParser) -> None:
+    _work_options(parser)
+
+
+def _new_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the folder to make")
+    parser.add_argument("--graph", action="store_true", help="start from a LangGraph graph instead of configuration")
+
+
+_COMMANDS = {
+    "serve": ("serve agents: the API and the page", "pilothouse serve ./my-agent --port 8080", _serving_options),
+    "work": ("execute runs, with no API", "pilothouse work ./my-agent", _work_options),
+    "chat": ("talk to an agent in the terminal", 'pilothouse chat -m "what is 17% of 2340?"', _chat_options),
+    "doctor": ("check every part and say how to fix it", "pilothouse doctor", _doctor_options),
+    "new": ("make a small project to start from", "pilothouse new harbour && pilothouse serve harbour", _new_options),
+}

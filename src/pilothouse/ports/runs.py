@@ -187,10 +187,12 @@ class RunQueue(Protocol):
         handle: Callable[[RunLease], Awaitable[None]],
         bury: Callable[[Principal, ThreadId], Awaitable[None]],
         slots: int,
+        stopping: asyncio.Event,
     ) -> None:
         """Hand each run that is due to `handle`, at most `slots` at once; and each thread that is to go to `bury`, which
         deletes it: that of a stateless run, a while after its end. Neither may raise.
 
-        When cancelled it takes no more runs and cancels what is under way.
+        Once `stopping` is set it takes no more runs, and returns when those under way have ended. When cancelled it
+        cancels them.
         """
         ...

@@ -31,9 +31,12 @@ class Runner:
         self._threads = threads
         self._checkpoints = checkpoints
 
-    async def work(self, slots: int) -> None:
-        """Execute runs, at most `slots` at once, until cancelled; what is under way then is handed back."""
-        await self._queue.work(self._execute, self._bury, slots)
+    async def work(self, slots: int, stopping: asyncio.Event) -> None:
+        """Execute runs, at most `slots` at once, until `stopping` is set and the last of them has ended.
+
+        When cancelled, it hands those that are under way back, and other workers take them at once.
+        """
+        await self._queue.work(self._execute, self._bury, slots, stopping)
 
     async def _execute(self, lease: RunLease) -> None:
         run = lease.run

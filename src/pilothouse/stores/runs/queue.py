@@ -167,20 +167,31 @@ class RedisRunQueue:
         handle: Callable[[RunLease], Awaitable[None]],
         bury: Callable[[Principal, ThreadId], Awaitable[None]],
         slots: int,
+        stopping: asyncio.Event,
     ) -> None:
         await self._outlasting_outages(self._make_groups)
+        room = _Room(slots)
         with self._signals.listening("ph:cancel", self._cancelled):
             async with asyncio.TaskGroup() as tasks:
-                room = _Room(slots)
 
                 def start(run_id: RunId, entry: bytes) -> None:
                     tasks.create_task(self._handle(run_id, entry, handle, room))
 
-                tasks.create_task(self._take(start, room))
-                tasks.create_task(self._every(_RENEW_EVERY, self._renew_leases))
-                tasks.create_task(self._every(_LAPSE / 4, lambda: self._take_over(start, room)))
-                tasks.create_task(self._every(_PROMOTE_EVERY, self._promote_delayed))
-                tasks.create_task(self._every(_BURY_EVERY, lambda: self._bury(bury)))
+                taking = [
+                    tasks.create_task(self._take(start, room)),
+                    tasks.create_task(self._every(_LAPSE / 4, lambda: self._take_over(start, room))),
+                ]
+                keeping = [
+                    tasks.create_task(self._every(_RENEW_EVERY, self._renew_leases)),
+                    tasks.create_task(self._every(_PROMOTE_EVERY, self._promote_delayed)),
+                    tasks.create_task(self._every(_BURY_EVERY, lambda: self._bury(bury))),
+                ]
+                await stopping.wait()
+                for task in taking:
+                    task.cancel()
+                await room.idle.wait()
+                for task in keeping:
+                    task.cancel()
 
     async def _make_groups(self) -> None:
         for stream in self._streams:
@@ -317,8 +328,11 @@ class _Room:
 
     def __init__(self, slots: int) -> None:
         self.left = slots
+        self.idle = asyncio.Event()
+        """Set while no run is under way."""
+        self._slots = slots
         self._some = asyncio.Event()
-        self._some.set()
+        self._count(0)
 
     async def free(self) -> int:
         """How many, as soon as there is one."""
@@ -326,11 +340,15 @@ class _Room:
         return self.left
 
     def enter(self) -> None:
-        self.left -= 1
-        if self.left <= 0:
-            self._some.clear()
+        self._count(-1)
 
     def leave(self) -> None:
-        self.left += 1
-        if self.left > 0:
-            self._some.set()
+        self._count(+1)
+
+    def _count(self, change: int) -> None:
+        self.left += change
+        for event, holds in ((self._some, self.left > 0), (self.idle, self.left == self._slots)):
+            if holds:
+                event.set()
+            else:
+                event.clear()
