@@ -8,6 +8,7 @@ from pilothouse.tools.calculate.display import show
 from pilothouse.tools.calculate.expressions import evaluate, is_percentage
 from pilothouse.tools.calculate.numbers import Number
 from pilothouse.tools.calculate.parsing import parse
+from pilothouse.tools.number_words import in_digits
 
 MAX_LENGTH = 300
 
@@ -27,7 +28,7 @@ def calculate(expression: str) -> str:
     cleaned = wording.clean(expression)
     if not cleaned:
         raise ToolError("The expression is empty: write a calculation such as 2 + 3.")
-    conversion = units.read(wording.digits(cleaned))
+    conversion = units.read(in_digits(cleaned))
     if conversion:
         return f"{conversion.shown} = {_converted(conversion)}"
     request = wording.read(cleaned)

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import msgspec
 
 from pilothouse.errors import ToolError
+from pilothouse.tools.number_words import in_digits
 
 _Rules: TypeAlias = Sequence[tuple[re.Pattern[str], str]]
 
@@ -41,25 +42,6 @@ _FILLERS = frozenset(
 )
 
 _CURRENCIES = "$€£¥₹"
-
-_SMALL = {
-    word: number
-    for number, word in enumerate(
-        _words(
-            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-            "eighteen nineteen"
-        )
-    )
-}
-_TENS = {
-    word: 10 * number
-    for number, word in enumerate(_words("twenty thirty forty fifty sixty seventy eighty ninety"), start=2)
-}
-_DIGITS = "|".join(list(_SMALL)[1:10])
-_NUMBER_WORD = re.compile(
-    rf"\b(?:(?P<tens>{'|'.join(_TENS)})(?:[- ](?P<digit>{_DIGITS}))?|(?P<small>{'|'.join(_SMALL)}))\b",
-    re.IGNORECASE,
-)
 
 _SIGNS = str.maketrans("×·•÷⁄−–—％\u00a0\u202f`", "***//---%   ") | str.maketrans(  # noqa: RUF001 - what people type
     {"²": "^2", "³": "^3", "½": "(1/2)", "¼": "(1/4)", "¾": "(3/4)", "≤": "<=", "≥": ">=", "≠": "!="}
@@ -167,7 +149,7 @@ def _is_filler(word: str) -> bool:
 
 def read(cleaned: str) -> Wording:
     """A cleaned request in the notation of `parsing`."""
-    text = _without_currency(digits(cleaned).lower().translate(_SIGNS))
+    text = _without_currency(in_digits(cleaned).lower().translate(_SIGNS))
     match, notation = _matching(_PERCENTAGES, text)
     if match:
         parts = match.groupdict()
@@ -199,17 +181,6 @@ def _rewritten(text: str) -> str:
     for pattern, replacement in _PARTS:
         text = pattern.sub(replacement, text)
     return text
-
-
-def digits(text: str) -> str:
-    """The text with number words up to ninety-nine in digits."""
-    return _NUMBER_WORD.sub(_number, text)
-
-
-def _number(match: re.Match[str]) -> str:
-    if match["small"]:
-        return str(_SMALL[match["small"].lower()])
-    return str(_TENS[match["tens"].lower()] + _SMALL[(match["digit"] or "zero").lower()])
 
 
 def _without_currency(text: str) -> str:
