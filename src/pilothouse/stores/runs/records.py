@@ -11,7 +11,9 @@ from pilothouse.ports.principals import Principal, UserId
 from pilothouse.ports.runs import MultitaskStrategy, NewRun, Run, RunInput, RunStatus
 from pilothouse.ports.threads import Thread, ThreadStatus
 
+_fields = msgspec.json.Decoder(dict[str, Json])
 _request = msgspec.json.Decoder(RunInput)
+_PASSED_ON = ("input", "command", "config", "context", "checkpoint")
 _error = msgspec.json.Decoder(RunError | None)
 _interrupts = msgspec.json.Decoder(tuple[Interrupt, ...])
 _encode = msgspec.json.Encoder().encode
@@ -38,6 +40,13 @@ def run_fields(principal: Principal, new: NewRun, now: int) -> list[str | bytes 
     ]
 
 
+def request_from(stored: bytes) -> RunInput:
+    """The request as it was encoded. msgspec decodes no `Json | None`, so these fields are read on their own."""
+    fields = _fields.decode(stored)
+    passed_on = {name: fields.pop(name) for name in _PASSED_ON if name in fields}
+    return msgspec.structs.replace(_request.decode(_encode(fields)), **passed_on)
+
+
 def run_from(run_id: RunId, fields: Mapping[bytes, bytes]) -> Run:
     return Run(
         run_id=run_id,
@@ -47,7 +56,7 @@ def run_from(run_id: RunId, fields: Mapping[bytes, bytes]) -> Run:
         created_at_ms=int(fields[b"created"]),
         updated_at_ms=int(fields[b"updated"]),
         metadata=Json(fields[b"metadata"]),
-        request=_request.decode(fields[b"request"]),
+        request=request_from(fields[b"request"]),
         status=cast("RunStatus", fields[b"status"].decode()),
         attempt=Attempt(int(fields[b"attempt"])),
         multitask_strategy=cast("MultitaskStrategy", fields[b"strategy"].decode()),
