@@ -186,8 +186,9 @@ class RunResult:
         return None if self._values is None else self.with_interrupts(bytes(self._values))
 
     def with_interrupts(self, values: bytes) -> bytes:
-        """These values, an object, with what the run asks a human."""
+        """These values with what the run asks a human; `{}` if they are null."""
         if self._end is None or not self._end.interrupts:
-            return values
-        fields: dict[str, Any] = msgspec.json.decode(values, type=dict[str, Json] | None) or {}
+            return b"{}" if values == b"null" else values
+        is_object = values.startswith(b"{")
+        fields: dict[str, Any] = msgspec.json.decode(values, type=dict[str, Json]) if is_object else {}
         return msgspec.json.encode({**fields, "__interrupt__": self._end.interrupts})

@@ -9,10 +9,11 @@ Frame = tuple[bytes, bytes]
 """An event's name and its data: JSON on one line."""
 
 
-def encode_frames(frames: Sequence[Frame], offset: Offset) -> bytes:
-    """The frames of one record. Only the last carries the id: a client cut off between them gets all of them again."""
+def encode_frames(frames: Sequence[Frame], offset: Offset | None) -> bytes:
+    """The frames of one record, or of none. Only the last carries the id: a client cut off between them gets all of them again."""
     parts = [part for name, data in frames for part in (b"event: ", name, b"\ndata: ", data, b"\n\n")]
-    parts[-1] = b"\nid: %d\n\n" % offset
+    if offset is not None:
+        parts[-1] = b"\nid: %d\n\n" % offset
     return b"".join(parts)
 
 

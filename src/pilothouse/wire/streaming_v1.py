@@ -97,6 +97,11 @@ def error_of(end: RunEnded) -> ErrorData | None:
     return ErrorData(end.outcome, message) if message else None
 
 
+def error_frame(code: str, message: str) -> bytes:
+    """A stream's end that is not in the log."""
+    return encode_frames([(b"error", _encode(ErrorData(code, message)))], None)
+
+
 class StreamEncoder:
     """Encodes one run for one client.
 

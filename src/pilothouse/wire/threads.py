@@ -226,3 +226,7 @@ def state_body(state: StateSnapshot, select: Sequence[str] | None = None) -> byt
 
 def history_body(states: Sequence[StateSnapshot], select: Sequence[str] | None = None) -> bytes:
     return b"[" + b",".join(state_body(state, select) for state in states) + b"]"
+
+
+def values_of(state: StateSnapshot) -> bytes:
+    return bytes(_state.decode(state.data).values)

@@ -1,0 +1,34 @@
+"""What the server is made of."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pilothouse.ports.checkpoints import Checkpoints
+from pilothouse.ports.engines import Agents
+from pilothouse.ports.items import Items
+from pilothouse.ports.principals import Principal
+from pilothouse.ports.runs import RunLog, Runs
+from pilothouse.ports.threads import Threads
+from pilothouse.server.origins import LOOPBACK_HOSTS
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The ports that the routes use, and the limits that they keep."""
+
+    agents: Agents
+    threads: Threads
+    runs: Runs
+    log: RunLog
+    checkpoints: Checkpoints
+    items: Items
+    authenticate: Callable[[Mapping[str, str]], Awaitable[Principal]]
+    """Who sent a request with these headers (names in lower case). Raises `Unauthenticated`."""
+    status: Callable[[], Mapping[str, Any]]
+    """How the server is, for `/info`; `/readyz` fails while its `ready` is false. JSON types only."""
+    max_body_bytes: int = 32 * 1024 * 1024
+    allowed_origins: frozenset[str] = frozenset()
+    """Web pages of these origins (`https://host[:port]`) may call us too (see `server.origins`)."""
+    allowed_hosts: frozenset[str] | None = LOOPBACK_HOSTS
+    """The names that the server answers to; None where anybody who reaches it must say who they are anyway."""

@@ -1,0 +1,238 @@
+"""Routes of runs: start, follow, wait for, cancel."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from uuid import uuid4
+
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from pilothouse.errors import AgentUnavailable, InvalidRequest, NotFound
+from pilothouse.events import AgentId, ThreadId
+from pilothouse.ports.principals import Principal
+from pilothouse.ports.runs import NewRun, Run
+from pilothouse.server.calls import Call, Operation, body_operation, json_bytes, json_reply, operation
+from pilothouse.server.parts import Parts
+from pilothouse.server.states import States
+from pilothouse.server.streams import Streaming, event_chunks, result_chunks, run_headers
+from pilothouse.wire import decoding
+from pilothouse.wire.assistants import find_agent
+from pilothouse.wire.replies import encode_all
+from pilothouse.wire.runs import (
+    CancelOptions,
+    JoinOptions,
+    RunCreate,
+    RunList,
+    RunReply,
+    RunsCancel,
+    new_run,
+    new_stateless_run,
+    run_reply,
+)
+from pilothouse.wire.stream_modes import joined_stream_modes
+from pilothouse.wire.streaming_v1 import StreamEncoder
+from pilothouse.wire.threads import values_of
+
+_CANCELLED_AT_ONCE = 1000
+EVENT_STREAM = b"text/event-stream; charset=utf-8"
+JSON = b"application/json"
+
+
+class RunRoutes:
+    def __init__(self, parts: Parts, states: States) -> None:
+        self._agents = parts.agents
+        self._threads = parts.threads
+        self._runs = parts.runs
+        self._log = parts.log
+        self._states = states
+
+    def hot_operations(self) -> Sequence[Operation]:
+        """To be matched first."""
+        return (body_operation("POST", "/threads/{thread_id}/runs/stream", RunCreate, self.stream),)
+
+    def operations(self) -> Sequence[Operation]:
+        of_thread = "/threads/{thread_id}/runs"
+        one = f"{of_thread}/{{run_id}}"
+        return (
+            body_operation("POST", f"{of_thread}/wait", RunCreate, self.wait),
+            body_operation("POST", of_thread, RunCreate, self.create, reply=RunReply),
+            operation("GET", of_thread, self.list_all, query=RunList, reply=list[RunReply]),
+            operation("GET", f"{one}/stream", self.join_stream, query=JoinOptions),
+            operation("GET", f"{one}/join", self.join),
+            operation("POST", f"{one}/cancel", self.cancel, query=CancelOptions),
+            operation("GET", one, self.get, reply=RunReply),
+            operation("DELETE", one, self.delete),
+            body_operation("POST", "/runs/stream", RunCreate, self.stream_stateless),
+            body_operation("POST", "/runs/wait", RunCreate, self.wait_stateless),
+            body_operation("POST", "/runs/batch", list[RunCreate], self.create_batch, reply=list[RunReply]),
+            body_operation("POST", "/runs/cancel", RunsCancel, self.cancel_many, query=CancelOptions),
+            body_operation("POST", "/runs", RunCreate, self.create_stateless, reply=RunReply),
+            operation("GET", "/runs/{run_id}/stream", self.join_stream_by_id, query=JoinOptions),
+        )
+
+    # Start.
+
+    async def create(self, call: Call, body: RunCreate) -> Response:
+        """Start a run on a thread and answer at once."""
+        return _created(await self._start(call.principal, body, call.thread_id))
+
+    async def create_stateless(self, call: Call, body: RunCreate) -> Response:
+        """Start a run without a thread and answer at once."""
+        return _created(await self._start_stateless(call.principal, body))
+
+    async def create_batch(self, call: Call, body: list[RunCreate]) -> Response:
+        """Start several runs without threads and answer at once."""
+        news = [self._stateless(one) for one in body]
+        return json_bytes(
+            encode_all([run_reply(await self._runs.create(call.principal, new)) for new in news])
+        )
+
+    async def stream(self, call: Call, body: RunCreate) -> ASGIApp:
+        """Start a run on a thread and stream its events."""
+        return self._stream(await self._start(call.principal, body, call.thread_id), body)
+
+    async def stream_stateless(self, call: Call, body: RunCreate) -> ASGIApp:
+        """Start a run without a thread and stream its events."""
+        return self._stream(await self._start_stateless(call.principal, body), body)
+
+    async def wait(self, call: Call, body: RunCreate) -> ASGIApp:
+        """Start a run on a thread and answer when it has ended, with its last values."""
+        return self._result(await self._start(call.principal, body, call.thread_id), _cancels(body))
+
+    async def wait_stateless(self, call: Call, body: RunCreate) -> ASGIApp:
+        """Start a run without a thread and answer when it has ended, with its last values."""
+        return self._result(await self._start_stateless(call.principal, body), _cancels(body))
+
+    async def _start(self, principal: Principal, body: RunCreate, thread_id: ThreadId) -> Run:
+        return await self._runs.create(principal, new_run(body, self._agent_id(body), thread_id))
+
+    async def _start_stateless(self, principal: Principal, body: RunCreate) -> Run:
+        return await self._runs.create(principal, self._stateless(body))
+
+    def _stateless(self, body: RunCreate) -> NewRun:
+        return new_stateless_run(body, self._agent_id(body), ThreadId(str(uuid4())))
+
+    def _agent_id(self, body: RunCreate) -> AgentId:
+        agent = find_agent(self._agents.list(), body.assistant_id)
+        if agent.problem is not None:
+            raise AgentUnavailable(f"Agent {agent.agent_id} could not be loaded: {agent.problem}")
+        return agent.agent_id
+
+    # Follow.
+
+    async def join_stream(self, call: Call) -> ASGIApp:
+        """Stream a run's events from its beginning, or after `Last-Event-ID`."""
+        return await self._join_stream(call, call.thread_id)
+
+    async def join_stream_by_id(self, call: Call) -> ASGIApp:
+        """Stream the events of a run that is known by its id alone."""
+        return await self._join_stream(call, await self._runs.thread_of(call.principal, call.run_id))
+
+    async def _join_stream(self, call: Call, thread_id: ThreadId) -> ASGIApp:
+        options = call.query(JoinOptions)
+        modes = joined_stream_modes(options.stream_mode or ())
+        after = decoding.resume_after(call.header("last-event-id"))
+        run = await self._runs.get(call.principal, thread_id, call.run_id)
+        encoder = StreamEncoder(
+            run.run_id,
+            modes or run.request.stream_modes,
+            after=after,
+            subgraphs=run.request.stream_subgraphs,
+        )
+        return self._events(run, encoder, options.cancel_on_disconnect)
+
+    async def join(self, call: Call) -> ASGIApp:
+        """Answer when a run has ended, with its last values."""
+        run = await self._runs.get(call.principal, call.thread_id, call.run_id)
+        return self._result(run, call.query(JoinOptions).cancel_on_disconnect)
+
+    def _stream(self, run: Run, body: RunCreate) -> ASGIApp:
+        encoder = StreamEncoder(run.run_id, run.request.stream_modes, subgraphs=run.request.stream_subgraphs)
+        return self._events(run, encoder, _cancels(body))
+
+    def _events(self, run: Run, encoder: StreamEncoder, cancel_on_disconnect: bool) -> ASGIApp:
+        batches = self._log.follow(run.principal, run.thread_id, run.run_id, encoder.follow_after)
+        return Streaming(
+            event_chunks(batches, encoder),
+            run_headers(_path(run), "stream", EVENT_STREAM),
+            on_disconnect=self._canceller(run) if cancel_on_disconnect else None,
+        )
+
+    def _result(self, run: Run, cancel_on_disconnect: bool = False) -> ASGIApp:
+        async def thread_values() -> bytes:
+            return await self._values(run)
+
+        batches = self._log.follow(run.principal, run.thread_id, run.run_id)
+        return Streaming(
+            result_chunks(batches, thread_values),
+            run_headers(_path(run), "join", JSON),
+            on_disconnect=self._canceller(run) if cancel_on_disconnect else None,
+        )
+
+    def _canceller(self, run: Run) -> Callable[[], Awaitable[None]]:
+        return lambda: self._runs.cancel(run.principal, run.thread_id, run.run_id)
+
+    async def _values(self, run: Run) -> bytes:
+        """The values of the run's thread; `{}` if it is gone by now."""
+        try:
+            thread = await self._threads.get(run.principal, run.thread_id)
+            state = await self._states.newest(run.principal, thread)
+        except NotFound:
+            return b"{}"
+        return values_of(state)
+
+    # Look up, cancel, delete.
+
+    async def list_all(self, call: Call) -> Response:
+        """List a thread's runs, newest first."""
+        options = call.query(RunList)
+        runs = await self._runs.list(
+            call.principal,
+            call.thread_id,
+            limit=options.limit,
+            offset=options.offset,
+            status=options.status,
+        )
+        return json_bytes(encode_all([run_reply(run) for run in runs], options.select))
+
+    async def get(self, call: Call) -> Response:
+        """Get a run."""
+        return json_reply(run_reply(await self._runs.get(call.principal, call.thread_id, call.run_id)))
+
+    async def delete(self, call: Call) -> Response:
+        """Delete a run that has ended, and its log."""
+        await self._runs.delete(call.principal, call.thread_id, call.run_id)
+        return Response(status_code=204)
+
+    async def cancel(self, call: Call) -> ASGIApp:
+        """Cancel a run, wherever it is; with `wait`, answer when it has ended."""
+        options = call.query(CancelOptions)
+        run = await self._runs.get(call.principal, call.thread_id, call.run_id)
+        await self._runs.cancel(call.principal, run.thread_id, run.run_id, options.action)
+        return self._result(run) if options.wait else Response(status_code=202)
+
+    async def cancel_many(self, call: Call, body: RunsCancel) -> Response:
+        """Cancel several runs of a thread."""
+        if body.status is not None or body.thread_id is None:
+            raise InvalidRequest("Give a thread_id, and run_ids if not all of its runs are to be cancelled.")
+        thread_id = decoding.thread_id(body.thread_id)
+        run_ids = [decoding.run_id(text) for text in body.run_ids or ()]
+        if body.run_ids is None:
+            listed = await self._runs.list(call.principal, thread_id, limit=_CANCELLED_AT_ONCE)
+            run_ids = [run.run_id for run in listed if run.status in ("pending", "running")]
+        action = call.query(CancelOptions).action
+        for run_id in run_ids:
+            await self._runs.cancel(call.principal, thread_id, run_id, action)
+        return Response(status_code=204)
+
+
+def _created(run: Run) -> Response:
+    path = _path(run)
+    return json_reply(run_reply(run), {"location": f"{path}/stream", "content-location": path})
+
+
+def _path(run: Run) -> str:
+    return f"/threads/{run.thread_id}/runs/{run.run_id}"
+
+
+def _cancels(body: RunCreate) -> bool:
+    return body.on_disconnect == "cancel"
