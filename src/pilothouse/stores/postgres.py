@@ -66,10 +66,21 @@ class Database:
 
 @asynccontextmanager
 async def opened_database(url: str) -> AsyncGenerator[Database]:
-    """The database at `postgresql://…`. Raises `StoreUnavailable` with the server's own reason if it can't be reached."""
-    from psycopg import AsyncConnection
+    """The database at `postgresql://…`.
+
+    Raises `StoreUnavailable` with the server's own reason if it can't be reached, `ConfigurationError` if that is no
+    address.
+    """
+    from psycopg import AsyncConnection, ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
     from psycopg_pool import AsyncConnectionPool
 
+    try:
+        conninfo_to_dict(url)
+    except ProgrammingError as error:  # not repeated: it may quote a password
+        raise ConfigurationError(
+            "The PostgreSQL address is wrong: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE."
+        ) from error
     # The pool would try for long, and then not say why.
     async with _translated_errors(), await AsyncConnection.connect(url, connect_timeout=CONNECT_SECONDS):
         pass
