@@ -7,10 +7,11 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
+from pilothouse.engines.langgraph.project import Project, read_project
 from pilothouse.errors import ConfigurationError
 
 FILE = "pilothouse.toml"
@@ -39,7 +40,7 @@ class AuthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     issuer: str
     audience: str
-    certs_url: str
+    jwks_url: str
     header: str = "authorization"
     """Where the token is; `x-goog-iap-jwt-assertion` behind Identity-Aware Proxy."""
 
@@ -83,10 +84,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     root: Path = Path()
     """The folder that relative paths start from: where `pilothouse.toml` or `langgraph.json` is."""
+    project: Project | None = None
+    """What `langgraph.json` says, where there is no `pilothouse.toml`."""
 
     @property
     def data_dir(self) -> Path:
         return Path(self.data).expanduser().absolute()
+
+    @property
+    def model_file(self) -> Path | None:
+        return Path(self.model_path).expanduser().absolute() if self.model_path else None
 
     @property
     def is_loopback(self) -> bool:
@@ -105,7 +112,7 @@ _PLAIN_NAMES = {
     "OPENAI_BASE_URL": "openai_base_url",
     "OLLAMA_HOST": "ollama_host",
 }
-_FILE_ONLY = {"agents", "auth", "root"}
+_FILE_ONLY = {"agents", "auth", "root", "project"}
 
 
 def load(
@@ -120,12 +127,13 @@ def load(
     """
     environ = os.environ if environ is None else environ  # noqa: TID251  the one place that reads it
     root, values = _read_files(path or Path())
+    project = values.pop("project", None)
     values |= _from_environment(environ)
     values |= {name: value for name, value in (overrides or {}).items() if value is not None}
     if "K_SERVICE" in environ:  # Cloud Run: its contract is to listen on every interface
         values.setdefault("host", "0.0.0.0")  # noqa: S104  refused below without authentication
         values.setdefault("log_format", "json")
-    settings = _convert(values | {"root": root})
+    settings = msgspec.structs.replace(_convert(values), root=root, project=project)
     _check(settings)
     return settings
 
@@ -134,7 +142,7 @@ def _check(settings: Settings) -> None:
     if not settings.is_loopback and settings.auth is None:
         raise ConfigurationError(
             f"host {settings.host} can be reached from other machines, and no authentication is configured: "
-            "add [auth] to pilothouse.toml (issuer, audience, certs_url), or listen on 127.0.0.1."
+            "add [auth] to pilothouse.toml (issuer, audience, jwks_url), or listen on 127.0.0.1."
         )
     for name, agent in settings.agents.items():
         if agent.graph and agent.function:
@@ -151,7 +159,7 @@ def _read_files(path: Path) -> tuple[Path, dict[str, object]]:
         root, found = path.absolute().parent, [path]
     for file in found:
         if file.is_file():
-            return root, _read_json(file) if file.suffix == ".json" else _read_toml(file)
+            return root, {"project": read_project(file)} if file.suffix == ".json" else _read_toml(file)
     return root, {}
 
 
@@ -160,22 +168,6 @@ def _read_toml(file: Path) -> dict[str, object]:
         return tomllib.loads(file.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file} is not valid TOML: {error}.") from error
-
-
-def _read_json(file: Path) -> dict[str, object]:
-    """LangGraph's own file: its graphs become agents; what concerns only LangGraph's servers is left alone."""
-    try:
-        content = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
-        graphs = msgspec.convert(content.get("graphs", {}), dict[str, str | dict[str, Any]])
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise ConfigurationError(f"{file} is not a valid langgraph.json: {error}.") from error
-    agents: dict[str, object] = {}
-    for name, graph in graphs.items():
-        described = {"path": graph} if isinstance(graph, str) else graph
-        if "path" not in described:
-            raise ConfigurationError(f"{file}: graphs.{name} has no path such as ./agent.py:graph.")
-        agents[name] = {"graph": described["path"], "description": described.get("description")}
-    return {"agents": agents}
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
@@ -200,9 +192,9 @@ def _variables(names: set[str]) -> list[str]:
 
 
 def _convert(values: Mapping[str, object]) -> Settings:
-    unknown = set(values) - set(Settings.__struct_fields__)
-    if unknown:
-        known = ", ".join(sorted(set(Settings.__struct_fields__) - {"root"}))
+    fields = set(Settings.__struct_fields__) - {"root", "project"}
+    if unknown := set(values) - fields:
+        known = ", ".join(sorted(fields))
         raise ConfigurationError(f"{FILE}: {', '.join(sorted(unknown))} is not a setting. Known: {known}.")
     try:
         return msgspec.convert(values, Settings, strict=False)

@@ -79,13 +79,23 @@ def _doctor_options(parser: argparse.ArgumentParser) -> None:
 
 def _new_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="the folder to make")
-    parser.add_argument("--graph", action="store_true", help="start from a LangGraph graph instead of configuration")
+    parser.add_argument(
+        "--graph", action="store_true", help="start from a LangGraph graph instead of configuration"
+    )
 
 
 _COMMANDS = {
-    "serve": ("serve agents: the API and the page", "pilothouse serve ./my-agent --port 8080", _serving_options),
+    "serve": (
+        "serve agents: the API and the page",
+        "pilothouse serve ./my-agent --port 8080",
+        _serving_options,
+    ),
     "work": ("execute runs, with no API", "pilothouse work ./my-agent", _work_options),
     "chat": ("talk to an agent in the terminal", 'pilothouse chat -m "what is 17% of 2340?"', _chat_options),
     "doctor": ("check every part and say how to fix it", "pilothouse doctor", _doctor_options),
-    "new": ("make a small project to start from", "pilothouse new harbour && pilothouse serve harbour", _new_options),
+    "new": (
+        "make a small project to start from",
+        "pilothouse new harbour && pilothouse serve harbour",
+        _new_options,
+    ),
 }

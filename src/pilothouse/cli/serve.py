@@ -76,5 +76,3 @@ def _announce(listener: socket.socket) -> None:
     shown = f"[{host}]" if ":" in host else host
     sys.stderr.write(f"Pilothouse {__version__} at http://{shown}:{port}\n")
     sys.stderr.flush()
-
-

@@ -11,7 +11,9 @@ T = TypeVar("T")
 class Kept(Generic[T]):
     """A resource that opens at the first `get` and stays until `close`. One task enters and leaves it."""
 
-    def __init__(self, opener: Callable[[], AbstractAsyncContextManager[T]], tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self, opener: Callable[[], AbstractAsyncContextManager[T]], tasks: asyncio.TaskGroup
+    ) -> None:
         self._opener = opener
         self._tasks = tasks
         self._closing = asyncio.Event()

@@ -1,0 +1,113 @@
+"""Puts the parts together: the only place that names concrete adapters."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.applications import Starlette
+
+from pilothouse.engines.catalog import Catalog
+from pilothouse.ports.engines import AgentInfo
+from pilothouse.runs.runner import Runner
+from pilothouse.server.app import Parts, create_app
+from pilothouse.settings import Settings
+from pilothouse.stores.items.lazy import LazyItems
+from pilothouse.stores.items.postgres import postgres_items
+from pilothouse.wiring.agents import AgentLoader
+from pilothouse.wiring.identity import authenticator
+from pilothouse.wiring.models import OpenModels
+from pilothouse.wiring.reports import Report
+from pilothouse.wiring.stores import RunStores, open_run_stores, postgres_url
+
+__all__ = ["App", "Report", "open_app"]
+
+_DRAIN_SECONDS = 3
+
+
+@dataclass
+class App:
+    """A whole instance that works on runs, and its ASGI app to be served."""
+
+    asgi: Starlette
+    _working: asyncio.Task[None]
+    _stopping: asyncio.Event
+
+    async def drain(self) -> None:
+        """Take no more runs, let short ones end, and hand the others back: elsewhere they go on at once."""
+        self._stopping.set()
+        await asyncio.wait([self._working], timeout=_DRAIN_SECONDS)
+        self._working.cancel()
+        await asyncio.wait([self._working])
+
+
+@asynccontextmanager
+async def open_app(settings: Settings, report: Report) -> AsyncGenerator[App]:
+    """Everything that the settings ask for, open and at work until the block ends.
+
+    Agents are loaded in the background: one that can't be loaded says so in the log and in `/info`, and the others are
+    served. Raises `ConfigurationError` or `StoreUnavailable`.
+    """
+    async with AsyncExitStack() as stack:
+        stores = await stack.enter_async_context(open_run_stores(settings))
+        items = await stack.enter_async_context(LazyItems(lambda: _items(settings, report)))
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        models = OpenModels(settings, report, tasks)
+        stack.callback(models.close)
+        catalog = AgentLoader(settings, stores, models).catalog()
+        stopping = asyncio.Event()
+        checkpoints = _checkpoints(stores)
+        runner = Runner(catalog, stores.queue, stores.runs, stores.threads, checkpoints)
+        background = [
+            tasks.create_task(stores.signals.run()),
+            tasks.create_task(_load_agents(catalog, report)),
+        ]
+        working = tasks.create_task(runner.work(settings.concurrency, stopping))
+        parts = Parts(
+            agents=catalog,
+            threads=stores.threads,
+            runs=stores.runs,
+            log=stores.log,
+            checkpoints=checkpoints,
+            items=items,
+            authenticate=authenticator(settings.auth),
+            status=lambda: _status(stopping),
+            max_body_bytes=settings.max_body_bytes,
+        )
+        try:
+            yield App(create_app(parts), working, stopping)
+        finally:
+            for task in (*background, working):
+                task.cancel()
+
+
+def _checkpoints(stores: RunStores) -> Any:
+    from pilothouse.stores.checkpoints.threads import RedisCheckpoints
+
+    redis: Any = stores.redis
+    return RedisCheckpoints(redis, stores.ttl)
+
+
+@asynccontextmanager
+async def _items(settings: Settings, report: Report) -> AsyncGenerator[Any]:
+    async with postgres_url(settings, report.say) as url, postgres_items(url) as items:
+        yield items
+
+
+async def _load_agents(catalog: Catalog, report: Report) -> None:
+    def loaded(agent: AgentInfo) -> None:
+        if agent.problem:
+            report.say(f"agent {agent.agent_id} can't be served: {agent.problem}")
+        else:
+            model = f" with {agent.model}" if agent.model else ""
+            report.say(f"agent {agent.agent_id} is ready{model}")
+
+    await catalog.load_all(loaded)
+
+
+def _status(stopping: asyncio.Event) -> Mapping[str, Any]:
+    return {
+        "ready": not stopping.is_set(),
+        "reason": "The server is stopping." if stopping.is_set() else None,
+    }

@@ -1,0 +1,133 @@
+"""The agents that the settings name, and what each is loaded from."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pilothouse.engines.catalog import AgentDefinition, Catalog, ModelLabel
+from pilothouse.engines.langgraph.project import GraphSpec, graph_spec
+from pilothouse.events import AgentId, Attempt, RunId
+from pilothouse.ports.engines import Engine
+from pilothouse.ports.principals import Principal
+from pilothouse.settings import AgentSettings, Settings
+from pilothouse.wiring.models import OpenModels
+from pilothouse.wiring.stores import RunStores
+
+if TYPE_CHECKING:
+    from pilothouse.ports.tools import Tool
+
+BUILT_IN = AgentId("assistant")
+"""What is served when the settings name no agent."""
+
+
+@dataclass
+class AgentLoader:
+    """Makes engines."""
+
+    settings: Settings
+    stores: RunStores
+    models: OpenModels
+    labels: dict[AgentId, ModelLabel] = field(default_factory=dict[AgentId, ModelLabel])
+
+    def catalog(self) -> Catalog:
+        return Catalog(self._definitions())
+
+    def _definitions(self) -> Sequence[AgentDefinition]:
+        definitions = [self._define(AgentId(name), agent) for name, agent in self.settings.agents.items()]
+        if project := self.settings.project:
+            definitions += [self._define_graph(spec, spec.description) for spec in project.graphs]
+        return definitions or [self._define(BUILT_IN, AgentSettings())]
+
+    def _define(self, agent_id: AgentId, agent: AgentSettings) -> AgentDefinition:
+        root = self.settings.root
+        if agent.graph:
+            return self._define_graph(graph_spec(agent_id, agent.graph, root), agent.description)
+        if agent.function:
+            spec = graph_spec(agent_id, agent.function, root)
+            return self._definition(agent_id, lambda: self._function(spec), agent.description)
+        return self._definition(agent_id, lambda: self._assistant(agent_id, agent), agent.description)
+
+    def _define_graph(self, spec: GraphSpec, description: str | None) -> AgentDefinition:
+        return self._definition(spec.agent_id, lambda: self._graph(spec), description)
+
+    def _definition(
+        self, agent_id: AgentId, load: Callable[[], Awaitable[Engine]], description: str | None
+    ) -> AgentDefinition:
+        return AgentDefinition(
+            agent_id=agent_id,
+            name=agent_id,
+            load=load,
+            description=description,
+            model=lambda: self.labels.get(agent_id),
+        )
+
+    async def _graph(self, spec: GraphSpec) -> Engine:
+        await _import_langgraph()
+        from pilothouse.engines.langgraph.loading import load_graph
+
+        return self._engine(await load_graph(spec))
+
+    async def _function(self, spec: GraphSpec) -> Engine:
+        await _import_langgraph()
+        from pilothouse.engines.function import function_graph
+        from pilothouse.engines.langgraph.factories import FixedGraph
+        from pilothouse.engines.langgraph.loading import load_attribute
+
+        function: Any = await load_attribute(spec)
+        return self._engine(FixedGraph(function_graph(function, spec.agent_id)))
+
+    async def _assistant(self, agent_id: AgentId, agent: AgentSettings) -> Engine:
+        await _import_langgraph()
+        from pilothouse.engines.assistant import build_assistant
+        from pilothouse.engines.langgraph.factories import FixedGraph
+
+        chat = await self.models.get(agent.model or self.settings.model)
+        self.labels[agent_id] = ModelLabel(chat.label, chat.notice)
+        tools = await self._tools(agent_id, agent.tools)
+        return self._engine(FixedGraph(build_assistant(agent_id, chat.model, agent.instructions, tools)))
+
+    async def _tools(self, agent_id: AgentId, names: Sequence[str] | None) -> "Sequence[Tool | Any]":
+        from pilothouse.tools.builtin import builtin_tools
+
+        known = builtin_tools(local_zone=self.settings.time_zone or _zone_of_this_machine())
+        if names is None:
+            return list(known.values())
+        return [await self._tool(agent_id, name, known) for name in names]
+
+    async def _tool(self, agent_id: AgentId, name: str, known: "Mapping[str, Tool]") -> Any:
+        from pilothouse.engines.langgraph.loading import load_attribute
+        from pilothouse.errors import ConfigurationError
+
+        if name in known:
+            return known[name]
+        if ":" in name:
+            return await load_attribute(graph_spec(agent_id, name, self.settings.root))
+        raise ConfigurationError(
+            f"agents.{agent_id}: there is no tool {name!r}. Built in: {', '.join(known)}; your own: ./file.py:name."
+        )
+
+    def _engine(self, source: Any) -> Engine:
+        from pilothouse.engines.langgraph.engine import LangGraphEngine
+
+        return LangGraphEngine(source, self._checkpointer)
+
+    def _checkpointer(self, principal: Principal, fence: tuple[RunId, Attempt] | None) -> Any:
+        from pilothouse.stores.checkpoints.journal import Fence
+        from pilothouse.stores.checkpoints.redis import RedisCheckpointer
+
+        redis: Any = self.stores.redis
+        return RedisCheckpointer(
+            redis, principal, ttl=self.stores.ttl, fence=Fence(*fence) if fence else None
+        )
+
+
+async def _import_langgraph() -> None:
+    """In a thread: it takes seconds, and requests go on meanwhile."""
+    await asyncio.to_thread(__import__, "pilothouse.engines.langgraph.engine")
+
+
+def _zone_of_this_machine() -> str:
+    from whenever import SYSTEM_TZ, ZonedDateTime
+
+    return ZonedDateTime.now(SYSTEM_TZ).tz_id or "UTC"

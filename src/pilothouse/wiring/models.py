@@ -1,0 +1,64 @@
+"""The models that the built-in assistants use, each opened once, when it is first needed."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from pilothouse.models.choosing import choose
+from pilothouse.models.credentials import ModelCredentials
+from pilothouse.models.names import Embedded, ModelName, parse
+from pilothouse.models.opening import ChatModel, open_chat_model
+from pilothouse.settings import Settings
+from pilothouse.wiring.keeping import Kept
+from pilothouse.wiring.reports import Report
+
+
+class OpenModels:
+    """Chat models by name, shared by the agents that name the same one."""
+
+    def __init__(self, settings: Settings, report: Report, tasks: asyncio.TaskGroup) -> None:
+        self._settings = settings
+        self._report = report
+        self._tasks = tasks
+        self._kept: dict[ModelName, Kept[ChatModel]] = {}
+
+    async def get(self, name: str) -> ChatModel:
+        """Raises `ConfigurationError` for a name that means nothing, and what `open_chat_model` raises."""
+        parsed = parse(name)
+        if parsed not in self._kept:
+            self._kept[parsed] = Kept(lambda: _open(parsed, self._settings, self._report), self._tasks)
+        return await self._kept[parsed].get()
+
+    def close(self) -> None:
+        for kept in self._kept.values():
+            kept.close()
+
+
+@asynccontextmanager
+async def _open(name: ModelName, settings: Settings, report: Report) -> AsyncGenerator[ChatModel]:
+    credentials = _credentials(settings)
+    choice = await choose(name, credentials)
+    opened = (
+        _embedded(settings, report)
+        if isinstance(choice, Embedded)
+        else open_chat_model(choice, credentials, embedded=None)
+    )
+    async with opened as chat:
+        yield chat
+
+
+@asynccontextmanager
+async def _embedded(settings: Settings, report: Report) -> AsyncGenerator[ChatModel]:
+    from pilothouse.models.embedded.client import embedded_chat
+    from pilothouse.models.embedded.sidecar import EmbeddedModel
+
+    async with EmbeddedModel(
+        settings.data_dir, path=settings.model_file, on_progress=report.advance
+    ) as embedded:
+        yield ChatModel(embedded_chat(embedded), embedded.label, embedded.notice)
+
+
+def _credentials(settings: Settings) -> ModelCredentials:
+    """Those that are set; the others keep their defaults."""
+    named = {name: getattr(settings, name, None) for name in ModelCredentials.__struct_fields__}
+    return ModelCredentials(**{name: value for name, value in named.items() if value is not None})
