@@ -1,0 +1,133 @@
+// The page: a chat with the agents that this server has.
+//
+// How data flows
+//
+//   api.js           one function for each call of the Agent Protocol
+//   stream.js        a run's events, over as many connections as it takes
+//   connection.js    whether the server answers                      ┐
+//   threads.js       the list of chats                               ├ stores: values that change
+//   conversation.js  the open chat                                   ┘
+//   transcript.js    what a conversation shows, as a plain value; frames of a run move it on
+//   views/           functions from those values to elements; what one does there calls a store
+//   markdown.js      text of a model to elements, safely: the only place that makes elements of markup
+//
+// The address says which chat is open (`#/t/ID`, `#/` for a new one); everything else follows from it and from the server.
+
+import { createConnection } from "./connection.js";
+import { createConversation } from "./conversation.js";
+import { html, render, useEffect, useState } from "./html.js";
+import { useShortcuts } from "./shortcuts.js";
+import { memory, useStore } from "./state.js";
+import { createThreads } from "./threads.js";
+import { Announcer, Notice, Toast } from "./views/announcements.js";
+import { Chat } from "./views/chat.js";
+import { Composer } from "./views/composer.js";
+import { Sidebar } from "./views/sidebar.js";
+import { Topbar } from "./views/topbar.js";
+import { Welcome } from "./views/welcome.js";
+
+const threadInAddress = () => location.hash.match(/^#\/t\/([^/?]+)/)?.[1] ?? null;
+
+const connection = createConnection();
+const threads = createThreads();
+const conversation = createConversation({
+  link: connection,
+  threads,
+  onCreated: (id) => history.replaceState(null, "", `#/t/${id}`),
+});
+
+function openFromAddress() {
+  const id = threadInAddress();
+  const { threadId, phase } = conversation.get();
+  if (id !== null && id === threadId && phase !== "failed") return;
+  const agent = threads.get().list.find((thread) => thread.id === id)?.agent;
+  conversation.open(id, agent ?? (id ? null : memory.get("agent")));
+}
+
+/** The agent that answers here: the chat's own, else the first that works. */
+function agentOf(agents, id) {
+  return agents.find((agent) => agent.agent_id === id) ?? agents.find((agent) => !agent.problem) ?? null;
+}
+
+function useThreadList(phase) {
+  useEffect(() => {
+    if (phase !== "connected") return undefined;
+    const refresh = () => threads.refresh().catch(() => connection.lost());
+    const onReturn = () => {
+      if (document.hidden) return;
+      refresh();
+      conversation.refresh();
+    };
+    refresh();
+    document.addEventListener("visibilitychange", onReturn);
+    return () => document.removeEventListener("visibilitychange", onReturn);
+  }, [phase]);
+}
+
+function App() {
+  const { phase, info } = useStore(connection);
+  const { threadId, agentId, run, transcript, phase: chatPhase } = useStore(conversation);
+  const { list } = useStore(threads);
+  const [drawer, setDrawer] = useState(false);
+  const [editing, setEditing] = useState(null);
+  const [problem, setProblem] = useState(null);
+  useThreadList(phase);
+
+  const thread = list.find((other) => other.id === threadId);
+  const agents = info?.agents ?? [];
+  const agent = agentOf(agents, agentId ?? thread?.agent);
+  useEffect(() => {
+    if (agent && agent.agent_id !== agentId) conversation.setAgent(agent.agent_id);
+  }, [agent, agentId]);
+  useEffect(() => {
+    document.title = thread ? `${thread.title} · Pilothouse` : "Pilothouse";
+  }, [thread?.title]);
+  useEffect(() => setEditing(null), [threadId]);
+
+  const canSend = Boolean(agent) && !agent.problem && chatPhase !== "loading" && chatPhase !== "missing";
+  const closeDrawer = () => setDrawer(false);
+  const editLast = () => {
+    const last = transcript.messages.findLast((message) => message.role === "human");
+    if (last && !run) setEditing(last.id);
+  };
+  const undo = () => {
+    const restored = threads.undo();
+    if (restored) location.hash = `#/t/${restored.id}`;
+  };
+  useShortcuts({ stop: () => run && conversation.stop(), showList: () => setDrawer(true), closeList: closeDrawer, drawer });
+
+  return html`<div class=${`page ${drawer ? "drawer-open" : ""}`}>
+    <${Sidebar}
+      threads=${threads} openId=${threadId} user=${nameOf(info?.user)} version=${info?.version} onClose=${closeDrawer}
+      onRemoved=${(id) => id === threadId && (location.hash = "#/")} onProblem=${(error) => setProblem(error.message)}
+    />
+    <div class="drawer-shade" onClick=${closeDrawer}></div>
+    <main>
+      <${Topbar}
+        agents=${agents} agent=${agent} phase=${phase} info=${info} onMenu=${() => setDrawer(true)}
+        onAgent=${(id) => (memory.set("agent", id), conversation.setAgent(id))}
+      />
+      <${Chat} conversation=${conversation} editing=${editing} setEditing=${setEditing} canSend=${canSend} phase=${phase}>
+        ${chatPhase === "empty" && html`<${Welcome} canSend=${canSend} onAsk=${conversation.send} />`}
+      <//>
+      <div class="dock">
+        <${Notice} text=${agent?.notice} />
+        <${Composer}
+          threadId=${threadId} running=${Boolean(run)} stopping=${run?.stopping} canSend=${canSend}
+          blockedBy=${info && !agent ? "No agent can answer: see the list above" : null}
+          onSend=${conversation.send} onStop=${conversation.stop} onEditLast=${editLast}
+        />
+        <p class="fine-print">Answers can be wrong. Look at the tool calls for what was computed.</p>
+      </div>
+    </main>
+    <${Toast} threads=${threads} problem=${problem} onUndo=${undo} onProblemSeen=${() => setProblem(null)} />
+    <${Announcer} conversation=${conversation} phase=${phase} />
+  </div>`;
+}
+
+const nameOf = (user) => (typeof user === "string" ? user : (user?.name ?? user?.user_id ?? null));
+
+render(html`<${App} />`, document.getElementById("app"));
+addEventListener("hashchange", openFromAddress);
+connection.start();
+openFromAddress();

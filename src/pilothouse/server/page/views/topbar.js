@@ -1,0 +1,57 @@
+// Above the chat: which agent answers, and whether the server does.
+
+import { html } from "../html.js";
+import { Icon } from "./icons.js";
+
+const PHASES = {
+  connecting: "Connecting…",
+  connected: "Connected",
+  reconnecting: "Reconnecting…",
+  gone: "Server gone, still trying",
+};
+
+export function Topbar({ agents, agent, phase, info, onMenu, onAgent }) {
+  return html`<header class="topbar">
+    <button class="icon-button phone-only" type="button" aria-label="Open the list of chats" aria-controls="sidebar" onClick=${onMenu}><${Icon} name="menu" /></button>
+    <${AgentPicker} agents=${agents} agent=${agent} onAgent=${onAgent} />
+    <button class=${`status ${phase}`} type="button" popovertarget="status-card" aria-label=${`${PHASES[phase]}. ${agent?.model ?? ""}`}>
+      <i></i>
+      <span class="status-model">${phase === "connected" ? (agent?.model ?? agent?.name ?? "Connected") : PHASES[phase]}</span>
+    </button>
+    <div id="status-card" class="card" popover="auto">
+      <dl>
+        <div><dt>Server</dt><dd>${PHASES[phase]}${info?.version && phase === "connected" ? `, Pilothouse ${info.version}` : ""}</dd></div>
+        ${agent && html`<div><dt>Agent</dt><dd>${agent.name}</dd></div>`}
+        ${agent?.model && html`<div><dt>Model</dt><dd>${agent.model}</dd></div>`}
+        ${agent?.notice && html`<div><dt>Note</dt><dd>${agent.notice}</dd></div>`}
+      </dl>
+    </div>
+  </header>`;
+}
+
+function AgentPicker({ agents, agent, onAgent }) {
+  if (agents.length < 2 && !agents.some((other) => other.problem)) {
+    return html`<span class="agent-name">${agent?.name ?? ""}</span>`;
+  }
+  const choose = (other, event) => {
+    onAgent(other.agent_id);
+    event.target.closest("[popover]").hidePopover();
+  };
+  return html`<div class="agent-picker">
+    <button class="agent-name agent-button" type="button" popovertarget="agent-card" aria-haspopup="menu">
+      ${agent?.name ?? "No agent"}<${Icon} name="chevron" />
+    </button>
+    <div id="agent-card" class="card" popover="auto" role="menu" aria-label="Agents">
+      ${agents.map(
+        (other) => html`<button
+          key=${other.agent_id} type="button" role="menuitemradio" class="agent" disabled=${Boolean(other.problem)}
+          aria-checked=${other === agent} onClick=${(event) => choose(other, event)}
+        >
+          <span class="agent-title">${other.name}</span>
+          ${other === agent && html`<${Icon} name="check" />`}
+          <small class=${other.problem ? "problem" : ""}>${other.problem ?? other.description ?? other.model ?? ""}</small>
+        </button>`,
+      )}
+    </div>
+  </div>`;
+}
