@@ -17,6 +17,8 @@ import re
 import sys
 import threading
 import traceback
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -37,11 +39,23 @@ class _Exited(Exception):
 
 
 async def load_graph(spec: GraphSpec) -> GraphSource:
-    """The agent's graph, imported. Raises `AgentUnavailable` with one line that says where and why it failed; the
-    traceback goes to the log."""
-    try:
-        value = await asyncio.to_thread(_attribute, spec)
+    """The agent's graph, imported. Raises as `load_attribute` does."""
+    value = await load_attribute(spec)
+    with _explained(spec):
         return await source_of(value, spec.agent_id)
+
+
+async def load_attribute(spec: GraphSpec) -> object:
+    """What the agent's module has under the name. Raises `AgentUnavailable` with one line that says where and why it
+    failed; the traceback goes to the log."""
+    with _explained(spec):
+        return await asyncio.to_thread(_attribute, spec)
+
+
+@contextmanager
+def _explained(spec: GraphSpec) -> Generator[None]:
+    try:
+        yield
     except AgentUnavailable:
         raise
     except Exception as error:
