@@ -12,6 +12,7 @@ from pilothouse.engines.catalog import Catalog
 from pilothouse.ports.engines import AgentInfo
 from pilothouse.runs.runner import Runner
 from pilothouse.server.app import Parts, create_app
+from pilothouse.server.origins import LOOPBACK_HOSTS
 from pilothouse.settings import Settings
 from pilothouse.stores.items.lazy import LazyItems
 from pilothouse.stores.items.postgres import postgres_items
@@ -74,6 +75,7 @@ async def open_app(settings: Settings, report: Report) -> AsyncGenerator[App]:
             authenticate=authenticator(settings.auth),
             status=lambda: _status(stopping),
             max_body_bytes=settings.max_body_bytes,
+            allowed_hosts=None if settings.auth else LOOPBACK_HOSTS,
         )
         try:
             yield App(create_app(parts), working, stopping)
