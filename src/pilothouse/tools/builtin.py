@@ -29,9 +29,7 @@ def calculate_tool() -> Tool:
         examples=[(request, {"expression": expression}) for request, expression in _SUMS],
     )
     async def run(
-        expression: Annotated[
-            str, "The calculation: notation, everyday wording, or a conversion of units.", Span
-        ],
+        expression: Annotated[str, "The calculation: notation, everyday wording, or a conversion of units."],
     ) -> str:
         """Work out any calculation exactly: arithmetic, percentages, powers, roots, logarithms, sines, averages, factorials,
         comparisons, and conversions of units of time, length, mass, temperature, speed and data. Give it the calculation as
@@ -58,7 +56,7 @@ _SUMS = (
     ("split a bill of 186 between 4 people", "186 / 4"),
     ("is 3/7 bigger than 0.43", "3/7 > 0.43"),
     ("average of 90, 85 and 77", "average of 90, 85 and 77"),
-    ("what percent of 80 is 20", "20 / 80 as a percentage"),
+    ("what percent of 80 is 20", "20 is what percent of 80"),
     ("(12 + 8) * 3.5 - 4", "(12 + 8) * 3.5 - 4"),
     ("whats nine times seven", "nine times seven"),
     ("how tall is 5 feet 11 inches in cm", "5 feet 11 inches in cm"),
@@ -120,7 +118,9 @@ def convert_time_tool(clocks: Clocks) -> Tool:
     )
     async def run(
         time: Annotated[
-            str, "The time as the user wrote it, such as 3pm, 15:00 or noon; 'now' for the present.", Span
+            str,
+            "The time as the user wrote it, such as 3pm, 15:00 or noon; 'now' for the present.",
+            Span,
         ],
         from_zone: Annotated[str, "Where that is the time: a city, country or time zone, or 'here'.", Span],
         to_zone: Annotated[str, "Where the time is wanted: a city, country or time zone, or 'here'.", Span],
@@ -156,7 +156,7 @@ _CONVERSIONS = (
     ("what time is 6am Sydney here?", "6am", "Sydney", "here"),
     ("5pm here is what time in Denver", "5pm", "here", "Denver"),
     ("3pm tomorrow in New York, what is it in Rome", "3pm", "New York", "Rome", "tomorrow"),
-    ("2:30 on 2026-03-08 in Boston to UTC", "2:30", "Boston", "UTC", "2026-03-08"),
+    ("2:30 on 2026-03-11 in Boston to UTC", "2:30", "Boston", "UTC", "2026-03-11"),
     ("the webinar is 11am ET on friday, whats that in Lagos", "11am", "ET", "Lagos", "friday"),
     ("tell me what 21:15 in Moscow would be in Cape Town", "21:15", "Moscow", "Cape Town"),
 )

@@ -17,19 +17,10 @@ Function = Callable[..., Any]
 
 
 class Span:
-    """Marks a parameter whose value is copied from the user's message: `Annotated[str, "A city", Span()]`.
+    """Marks a parameter whose value is copied from the user's message: `Annotated[str, "A city", Span]`.
 
-    A small model is then made to copy it, and can't invent it; `also` are other values that it may give. In the JSON Schema
-    this is `"x-span": true` and `"x-also": […]`.
+    A small model is then made to copy it, and can't invent it. In the JSON Schema this is `"x-span": true`.
     """
-
-    def __init__(self, *also: str) -> None:
-        self._also = list(also)
-
-    @property
-    def schema(self) -> dict[str, Any]:
-        """What the parameter's JSON Schema says of it."""
-        return {"x-span": True, **({"x-also": self._also} if self._also else {})}
 
 
 class FunctionTool(Tool, frozen=True, kw_only=True):
@@ -132,8 +123,8 @@ def _field(parameter: inspect.Parameter, hint: object, described: str | None) ->
     # Options that are not given leave those of a pydantic `Field` among the notes as they are.
     if description := next((note for note in notes if isinstance(note, str)), described):
         options["description"] = description
-    if span := next((note for note in notes if isinstance(note, Span)), None):
-        options["json_schema_extra"] = span.schema
+    if Span in notes:
+        options["json_schema_extra"] = {"x-span": True}
     if parameter.default is not parameter.empty:
         options["default"] = parameter.default
     return hint, Field(**options)

@@ -55,6 +55,7 @@ _PERCENTAGES: _Rules = _rules(
     (rf"(?P<part>.+?) (?:is|as|=) (?:a |what |how many )+{_PERCENT} of (?P<whole>.+)", r"(\g<part>) / (\g<whole>) * 100"),
     (rf"{_PERCENT} of (?P<whole>.+?) (?:is|are) (?P<part>.+)", r"(\g<part>) / (\g<whole>) * 100"),
     (rf"(?P<part>.+?) out of (?P<whole>.+?) (?:as|in|to) (?:a )?{_PERCENT}", r"(\g<part>) / (\g<whole>) * 100"),
+    (rf"(?P<all>.+) (?:as|in|to) (?:a )?{_PERCENT}", r"(\g<all>) * 100"),
     (rf"{_PERCENT} (?:change|increase|decrease|difference|growth|drop) (?:from|between) (.+?) (?:to|and) (.+)",
      r"((\2) - (\1)) / (\1) * 100"),
 )  # fmt: skip
@@ -153,7 +154,7 @@ def read(cleaned: str) -> Wording:
     match, notation = _matching(_PERCENTAGES, text)
     if match:
         parts = match.groupdict()
-        shown = f"{parts['part']} as a percentage of {parts['whole']}" if parts else cleaned
+        shown = f"{parts['part']} as a percentage of {parts['whole']}" if "part" in parts else cleaned
         return Wording(shown, _rewritten(notation), "%")
     return Wording(cleaned, _rewritten(_matching(_WHOLE, text)[1]))
 
@@ -170,6 +171,8 @@ def _matching(rules: _Rules, text: str) -> tuple[re.Match[str] | None, str]:
 
 def _check_operands(match: re.Match[str]) -> None:
     """An operand at an end of the request must be a single one: "product of 3 and 4 plus 5" can be read in two ways."""
+    if match.groupdict().get("all"):
+        return
     for number, operand in enumerate(match.groups(), 1):
         is_at_an_end = match.start(number) == 0 or match.end(number) == len(match.string)
         is_bracketed = operand.startswith("(") and operand.endswith(")")
