@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pilothouse.events import Json
 
 _DEPTH_LIMIT = 100
-_INT64 = 2**63
+_INTEGER_BITS = 10_000
 _REPR_LIMIT = 1000
 
 NULL = Json(b"null")
@@ -68,7 +68,8 @@ def _plain(value: Any, depth: int) -> Any:
     if isinstance(value, str):
         return _without_surrogates(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        return value if -_INT64 <= value < _INT64 else _shown_integer(value)
+        bits = value.bit_length()  # Python itself refuses to write more than some thousand digits
+        return value if bits <= _INTEGER_BITS else f"<integer of {bits} bits>"
     if isinstance(value, Mapping):
         pairs = cast("Mapping[Any, Any]", value).items()
         return {_plain_key(key): _plain(item, depth + 1) for key, item in pairs}
@@ -82,10 +83,3 @@ def _plain(value: Any, depth: int) -> Any:
 
 def _plain_key(key: Any) -> str:
     return _without_surrogates(key) if isinstance(key, str) else _shown(key)
-
-
-def _shown_integer(value: int) -> str:
-    try:
-        return str(value)
-    except ValueError:  # over Python's limit of digits
-        return f"<integer of {value.bit_length()} bits>"
