@@ -107,9 +107,12 @@ class User:
 
     def close(self) -> None:
         self.process.kill()
-        with self.process:  # closes the pipes
+        assert self.process.stdin
+        assert self.process.stdout
+        for pipe in (self.process.stdin, self.process.stdout):
             with suppress(BrokenPipeError):
-                self.process.stdin.close()  # type: ignore[union-attr]
+                pipe.close()
+        self.process.wait(DEADLINE_SECONDS)
 
 
 @pytest.fixture
@@ -120,11 +123,27 @@ def data() -> Iterator[Path]:
     for home in map(Home, ("valkey", "postgres"), (directory, directory)):
         if home.path.exists():
             home.wait_until_stopped()
+    for link in directory.rglob("sockets"):
+        shutil.rmtree(link.readlink(), ignore_errors=True)
     shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def prepared_postgres() -> Iterator[Path]:
+    """PostgreSQL's home after a first start, which takes a second or more: to be copied."""
+    with tempfile.TemporaryDirectory(prefix="ph-") as directory:
+        user = User(Home("postgres", Path(directory)))
+        user.url()
+        user.leave("clean exit")
+        user.close()
+        yield Path(directory, "postgres")
 
 
 @pytest.fixture(params=["valkey", "postgres"])
 def home(request: pytest.FixtureRequest, data: Path) -> Home:
+    if request.param == "postgres":
+        prepared = request.getfixturevalue("prepared_postgres")
+        subprocess.run(["cp", "-a", prepared, data], check=True)  # with its owner
     return Home(request.param, data)
 
 
