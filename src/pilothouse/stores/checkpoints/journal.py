@@ -3,9 +3,9 @@
 A round trip costs a run more than the bytes in it, so entries share them. What arrives while one is under way goes with
 the next: whoever gets the lock first sends all that waits, for the others too. Within `async with`, moreover:
 
-- what a task wrote waits up to `_PATIENCE` for the checkpoint that follows it as a rule;
+- what a task wrote (`patient`) waits up to `_PATIENCE` for the checkpoint that follows it as a rule;
 - the checkpoint of a run's input, which another one follows at once, goes with that. `write` returns at once for it, and
-  `__aexit__` sends it if nothing followed. Every other `write` returns when its entry is in Redis.
+  the end of the block sends it if nothing followed. Every other `write` returns when its entry is in Redis.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from pilothouse.events import Attempt, RunId
 from pilothouse.stores import keys
 from pilothouse.stores.checkpoints import scripts
 
-_PATIENCE = 0.002
+_PATIENCE = 0.010
 """Seconds."""
 
 
@@ -45,7 +45,7 @@ class ListVersion(NamedTuple):
 class Entry(msgspec.Struct, eq=False):
     """What one call writes: a checkpoint with its new blobs, or a set of writes. Names are as in `scripts`."""
 
-    kind: Literal["input", "checkpoint", "writes"]
+    kind: Literal["input", "checkpoint", "writes", "patient writes"]
     thread: str
     name: str
     frame: bytes
@@ -68,9 +68,10 @@ class Journal:
     async def __aenter__(self) -> None:
         self._within = True
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, error: type[BaseException] | None, *_: object) -> None:
         self._within = False
-        await self.flush()
+        if error is None:
+            await self.flush()
 
     async def write(self, entry: Entry) -> None:
         """Return when the entry is in Redis. Raises `LeaseLost`, `StoreUnavailable`."""
@@ -78,7 +79,7 @@ class Journal:
         if self._within and entry.kind == "input":
             return
         try:
-            if self._within and entry.kind == "writes":
+            if self._within and entry.kind == "patient writes":
                 await self._company()
             await self._write(entry)
         finally:
@@ -120,6 +121,7 @@ class Journal:
         items = scripts.pack(_items(batch, whole_lists=whole_lists))
         outcome = await scripts.run(self._redis, scripts.WRITE, names, self._ttl_ms, attempt, items)
         if outcome == 0:
+            self._waiting = [entry for entry in self._waiting if entry.kind != "input"]
             raise LeaseLost
         return outcome == 1
 
@@ -131,7 +133,7 @@ def _items(batch: Sequence[Entry], *, whole_lists: bool) -> list[str | bytes | i
     writes: list[str | bytes] = []
     lists: list[str | bytes | int] = []
     for entry in batch:
-        if entry.kind == "writes":
+        if "writes" in entry.kind:
             writes += (entry.name, entry.frame)
         else:
             checkpoints.append(entry.name)

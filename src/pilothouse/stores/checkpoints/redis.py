@@ -7,6 +7,7 @@ from typing import Any, Self, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
     BaseCheckpointSaver,
     ChannelVersions,
     Checkpoint,
@@ -55,14 +56,16 @@ class RedisCheckpointer(BaseCheckpointSaver[str]):
         self._journal = Journal(redis, int(ttl.total_seconds() * 1000), fence)
         self._lists: dict[tuple[str, str], tuple[str, bytes]] = {}
         """By thread and channel, the version of a long list that was read or written last: its field and its items."""
+        self._has_deltas = False
+        """A checkpoint of a graph with a `DeltaChannel` waits for the writes to it."""
 
     async def __aenter__(self) -> Self:
         """For the time of a run: its writes then share round trips, for a few milliseconds' delay. See `journal`."""
         await self._journal.__aenter__()
         return self
 
-    async def __aexit__(self, *error: object) -> None:
-        await self._journal.__aexit__(*error)
+    async def __aexit__(self, error: type[BaseException] | None, *rest: object) -> None:
+        await self._journal.__aexit__(error, *rest)
 
     def get_next_version(self, current: str | None, channel: None) -> str:
         """Greater than `current`, and another one on each branch of a thread: branches must not share a blob."""
@@ -85,6 +88,7 @@ class RedisCheckpointer(BaseCheckpointSaver[str]):
         metadata = get_serializable_checkpoint_metadata(config, metadata)
         if self._fence:
             metadata["run_id"] = self._fence.run_id
+        self._has_deltas = "counters_since_delta_snapshot" in metadata
         entry = Entry(
             "input" if metadata.get("source") == "input" else "checkpoint",
             thread,
@@ -102,9 +106,10 @@ class RedisCheckpointer(BaseCheckpointSaver[str]):
     ) -> None:
         thread_id, namespace, checkpoint_id = _place(config)
         frame = codec.dump_writes(self.serde, writes, task_id, task_path)
-        await self._journal.write(
-            Entry("writes", self._key(thread_id), f"{namespace}\0{checkpoint_id}", frame)
-        )
+        # Where LangGraph waits for a write, or ends with it, it must not be patient.
+        patient = not (self._has_deltas or any(channel in WRITES_IDX_MAP for channel, _ in writes))
+        kind = "patient writes" if patient else "writes"
+        await self._journal.write(Entry(kind, self._key(thread_id), f"{namespace}\0{checkpoint_id}", frame))
 
     async def alist(
         self,

@@ -85,6 +85,14 @@ local function list_of_blob(blob)
   local header, extents = unpack(cmsgpack.unpack(string.sub(blob, 6)))
   return header, extents
 end
+
+local function read(lists, extents)
+  local items = {}
+  for k = 1, #extents, 2 do
+    items[#items + 1] = redis.call('GETRANGE', lists, extents[k], extents[k] + extents[k + 1] - 1)
+  end
+  return table.concat(items)
+end
 """
 
 # KEYS cp ids lists; ARGV namespace id (or '' for the newest)
@@ -106,13 +114,7 @@ for i, part in ipairs(parts_of_frame(frame)) do
   local field = 'b' .. namespace .. '\0' .. part
   local blob = redis.call('HGET', KEYS[1], field)
   local header, extents = list_of_blob(blob)
-  if header then
-    local items = {}
-    for k = 1, #extents, 2 do
-      items[#items + 1] = redis.call('GETRANGE', KEYS[3], extents[k], extents[k] + extents[k + 1] - 1)
-    end
-    blob = 'list\0' .. header .. table.concat(items)
-  end
+  if header then blob = 'list\0' .. header .. read(KEYS[3], extents) end
   blobs[i] = blob
 end
 for k = 1, tonumber(redis.call('HGET', KEYS[1], 'n' .. name) or 0) do
@@ -154,6 +156,9 @@ for i = lists, finish - 1, 5 do
 end
 for i, extents in pairs(goes_on_from) do
   local tail, n = items[i + 4], #extents
+  if n > 100 then -- in too many parts: from here on a new one
+    tail, extents, n = read(KEYS[3], extents) .. tail, {}, 0
+  end
   if #tail > 0 then
     local start = redis.call('APPEND', KEYS[3], tail) - #tail
     if n > 0 and extents[n - 1] + extents[n] == start then
@@ -177,7 +182,7 @@ return 1
 """
 )
 
-# KEYS cp ids; ARGV NS \0 ID, … of the checkpoints to drop, with their writes and the blobs that no other one sees
+# KEYS cp ids lists; ARGV NS \0 ID, … of the checkpoints to drop, with their writes and the blobs that no other one sees
 DROP = (
     _READERS
     + r"""
@@ -192,10 +197,32 @@ for _, name in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
   seen[name] = true
   for _, part in ipairs(frame and parts_of_frame(frame) or {}) do seen[namespace .. '\0' .. part] = true end
 end
+local lists, size = {}, 0
 for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
   local kind, name = string.sub(field, 1, 1), string.sub(field, 2)
   if kind == 'w' then name = string.match(name, '^(.*)%z') end
-  if not seen[name] then redis.call('HDEL', KEYS[1], field) end
+  if not seen[name] then
+    redis.call('HDEL', KEYS[1], field)
+  elseif kind == 'b' then
+    local header, extents = list_of_blob(redis.call('HGET', KEYS[1], field))
+    if header then
+      lists[#lists + 1] = {field, header, extents}
+      for k = 2, #extents, 2 do size = size + extents[k] end
+    end
+  end
+end
+if size >= redis.call('STRLEN', KEYS[3]) / 2 then return 1 end
+local left, offset = {}, 0
+for i, list in ipairs(lists) do
+  local field, header, extents = unpack(list)
+  left[i] = read(KEYS[3], extents)
+  redis.call('HSET', KEYS[1], field, 'list\0' .. cmsgpack.pack({header, {offset, #left[i]}}))
+  offset = offset + #left[i]
+end
+if offset == 0 then
+  redis.call('DEL', KEYS[3])
+else
+  redis.call('SET', KEYS[3], table.concat(left), 'KEEPTTL')
 end
 return 1
 """
