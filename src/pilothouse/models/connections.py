@@ -1,31 +1,14 @@
-"""Broken connections, by the names that the HTTP libraries under the vendors' SDKs give them."""
-
-import importlib
+"""Broken connections, by the names that the HTTP libraries under the vendors' SDKs give them: httpx under Google's,
+httpx2 under OpenAI's."""
 
 import httpx
 import httpx2
 
 from pilothouse.models.failures import Advice, Failure, cut_off, silent, unreachable
 
-
-def _classes(*names: str) -> tuple[type[BaseException], ...]:
-    """Google's SDK takes aiohttp where it is installed."""
-    try:
-        aiohttp = importlib.import_module("aiohttp")
-    except ImportError:
-        return ()
-    return tuple(getattr(aiohttp, name) for name in names)
-
-
-NOT_MADE = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx2.ConnectError,
-    httpx2.ConnectTimeout,
-    *_classes("ClientConnectorError", "ConnectionTimeoutError"),
-)
+NOT_MADE = (httpx.ConnectError, httpx.ConnectTimeout, httpx2.ConnectError, httpx2.ConnectTimeout)
 TOO_SLOW = (httpx.TimeoutException, httpx2.TimeoutException, TimeoutError)
-BROKEN = (httpx.TransportError, httpx2.TransportError, ConnectionError, *_classes("ClientError"))
+BROKEN = (httpx.TransportError, httpx2.TransportError, ConnectionError)
 
 
 def explain_connection(error: BaseException, advice: Advice) -> Failure | None:

@@ -127,7 +127,7 @@ def _number(text: str | None) -> float | None:
         number = float(text or "")
     except ValueError:
         return None
-    return min(number, 1e6) if number >= 0 and not math.isnan(number) else None
+    return min(number, 1e9) if number >= 0 and not math.isnan(number) else None
 
 
 def _spoken(delay: timedelta | None) -> str:

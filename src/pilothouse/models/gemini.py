@@ -6,9 +6,12 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, cast
 
+import httpx
 import msgspec
 from google.auth.exceptions import GoogleAuthError
+from google.genai import Client
 from google.genai.errors import APIError
+from google.genai.types import HttpOptions
 from langchain_google_genai import ChatGoogleGenerativeAI
 from langchain_google_genai.chat_models import ChatGoogleGenerativeAIError
 from pydantic import SecretStr
@@ -21,6 +24,9 @@ from pilothouse.models.google_auth import explain_identity
 from pilothouse.models.names import Gemini
 from pilothouse.models.policies import SILENCE, RetryPolicy
 from pilothouse.models.retries import RetryingChatModel
+
+_LIMITS: Mapping[str, Any] = {"retries": 1, "request_timeout": SILENCE.total_seconds()}
+"""LangChain's words: one try in all, and how long to wait for the next byte."""
 
 
 class GeminiChat(RetryingChatModel, ChatGoogleGenerativeAI):
@@ -45,48 +51,47 @@ async def open_gemini(
 ) -> AsyncGenerator[tuple[GeminiChat, str]]:
     """The model and its label. Raises `ConfigurationError` where neither a key nor a project is set."""
     if credentials.gemini_api_key:
-        model, place, advice = _with_key(name.model, credentials), "Gemini API", _advice_for_key(name.model)
+        opening, place, advice = _with_key(name.model, credentials), "Gemini API", _advice_for_key(name.model)
     elif credentials.google_cloud_project:
-        model, place = _on_vertex(name.model, credentials), "Vertex AI"
+        opening, place = _on_vertex(name.model, credentials), "Vertex AI"
         advice = _advice_for_vertex(name.model, credentials)
     else:
         raise ConfigurationError(
             f"The model gemini/{name.model} needs GEMINI_API_KEY (made at https://aistudio.google.com/apikey), "
             "or GOOGLE_CLOUD_PROJECT for Vertex AI."
         )
-    try:
+    async with opening as model:
         yield model.set_up(policy, advice, credentials.secrets), f"{name.model} ({place})"
-    finally:
-        await model.aclose()
 
 
-def _with_key(model: str, credentials: ModelCredentials) -> GeminiChat:
-    chat = GeminiChat(
-        model=model,
-        api_key=SecretStr(credentials.gemini_api_key or ""),
-        client_options=credentials.gemini_base_url,
-        vertexai=False,
-        retries=1,
-        request_timeout=SILENCE.total_seconds(),
-    )
-    if chat.client and chat.client.vertexai:
-        raise ConfigurationError(
-            "GEMINI_API_KEY is set, and so is GOOGLE_GENAI_USE_VERTEXAI or GOOGLE_GENAI_USE_ENTERPRISE: unset one."
-        )
+@asynccontextmanager
+async def _with_key(model: str, credentials: ModelCredentials) -> AsyncGenerator[GeminiChat]:
+    key = credentials.gemini_api_key
+    async with httpx.AsyncClient(follow_redirects=True) as connections:
+        options = HttpOptions(base_url=credentials.gemini_base_url, httpx_async_client=connections)
+        with Client(vertexai=False, api_key=key, http_options=options) as client:
+            chat = GeminiChat(model=model, api_key=SecretStr(key or ""), vertexai=False, **_LIMITS)
+            yield await _with_client(chat, client)
+
+
+@asynccontextmanager
+async def _on_vertex(model: str, credentials: ModelCredentials) -> AsyncGenerator[GeminiChat]:
+    project, location = credentials.google_cloud_project, credentials.google_cloud_location
+    async with httpx.AsyncClient(follow_redirects=True) as connections:
+        options = HttpOptions(base_url=credentials.vertex_base_url, httpx_async_client=connections)
+        with Client(vertexai=True, project=project, location=location, http_options=options) as client:
+            chat = GeminiChat(
+                model=model, api_key=None, vertexai=True, project=project, location=location, **_LIMITS
+            )
+            yield await _with_client(chat, client)
+
+
+async def _with_client(chat: GeminiChat, client: Client) -> GeminiChat:
+    """LangChain's own client reads variables of the environment that can turn it to another service, and takes another
+    HTTP library when that happens to be installed."""
+    await chat.aclose()
+    chat.client = client
     return chat
-
-
-def _on_vertex(model: str, credentials: ModelCredentials) -> GeminiChat:
-    return GeminiChat(
-        model=model,
-        api_key=None,
-        project=credentials.google_cloud_project,
-        location=credentials.google_cloud_location,
-        client_options=credentials.vertex_base_url,
-        vertexai=True,
-        retries=1,
-        request_timeout=SILENCE.total_seconds(),
-    )
 
 
 def _advice_for_key(model: str) -> Advice:

@@ -16,7 +16,7 @@ class IdTokens:
     first asked for, and again five minutes before it expires. Raises `google.auth.exceptions.GoogleAuthError`."""
 
     def __init__(self, audience: str) -> None:
-        self._audience = audience
+        self.audience = audience
         self._token = ""
         self._stale_at = datetime.min.replace(tzinfo=UTC)
         self._lock = asyncio.Lock()
@@ -24,7 +24,7 @@ class IdTokens:
     async def __call__(self) -> str:
         async with self._lock, asyncio.timeout(FETCH_DEADLINE.total_seconds()):
             if datetime.now(UTC) >= self._stale_at:
-                self._token, expiry = await asyncio.to_thread(_fetch, self._audience)
+                self._token, expiry = await asyncio.to_thread(_fetch, self.audience)
                 self._stale_at = expiry - EARLY
         return self._token
 

@@ -11,7 +11,7 @@ from pilothouse.models.endpoints import Endpoint
 from pilothouse.models.failures import Advice
 from pilothouse.models.names import server_url
 
-CONNECT_DEADLINE = timedelta(seconds=0.3)
+CONNECT_DEADLINE = timedelta(seconds=1)
 LIST_DEADLINE = timedelta(seconds=2)
 
 
@@ -26,9 +26,10 @@ class _Models(msgspec.Struct):
 def url_of(host: str) -> str:
     """The base URL of its OpenAI-compatible path, from what people write in OLLAMA_HOST: `gpu:11434`, `0.0.0.0`, a URL."""
     url = urlsplit(server_url(host if "://" in host else f"http://{host}"))
-    name = "127.0.0.1" if url.hostname == "0.0.0.0" else url.hostname  # noqa: S104 - an address to listen on, not to call
-    port = url.port or (11434 if url.scheme == "http" else 443)
-    return f"{url.scheme}://{name}:{port}/v1"
+    # 0.0.0.0 is an address to listen on, not to call.
+    address = url.netloc.replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - it is replaced
+    port = "" if url.port else ":11434" if url.scheme == "http" else ":443"
+    return f"{url.scheme}://{address}{port}{url.path}"
 
 
 def endpoint_of(model: str, host: str) -> Endpoint:
@@ -64,7 +65,8 @@ async def list_models(host: str) -> list[str] | None:
     try:
         async with asyncio.timeout(CONNECT_DEADLINE.total_seconds()):
             _, writer = await asyncio.open_connection(url.hostname, url.port)
-        writer.close()
+            writer.close()
+            await writer.wait_closed()
     except OSError:
         return None
     # Most machines have no Ollama: only now is a client worth its import.

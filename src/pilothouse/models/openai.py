@@ -1,8 +1,8 @@
 """OpenAI, and every server that speaks its Chat Completions."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import cast
 
 import httpx2
 import openai
@@ -80,19 +80,18 @@ async def first_model(endpoint: Endpoint) -> str:
         return models.data[0].id
 
 
-def _bearer(endpoint: Endpoint) -> Any:
-    """Always as a coroutine function: the SDK asks it before each request, and no `repr` can show the key."""
+def _bearer(endpoint: Endpoint) -> Callable[[], Awaitable[str]]:
+    """Always as a coroutine function, which the SDK asks before each request: no `repr` can show the key, and LangChain
+    makes no synchronous client. (It takes an object with an async `__call__` for a synchronous function.)"""
     key = endpoint.key
-    if callable(key):
-        return key
 
     async def bearer() -> str:
-        return key or NO_KEY
+        return await key() if callable(key) else key or NO_KEY
 
     return bearer
 
 
-def _refusal(error: openai.APIError, secrets: Any) -> Refusal:
+def _refusal(error: openai.APIError, secrets: Sequence[str]) -> Refusal:
     words, code = _words_and_code(error)
     about = None
     if code == "context_length_exceeded" or "maximum context length" in words:

@@ -16,8 +16,8 @@ class LoopbackServer:
     and none after the last; answers that are still being written then are cut off after a second."""
 
     def __init__(self, app: ASGIApp, port: int = 0) -> None:
-        self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._port = port
+        self.port = port
+        """0 until the server is entered, where none was asked for."""
         self._uvicorn = _Uvicorn(
             uvicorn.Config(
                 app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1, ws="none"
@@ -26,16 +26,14 @@ class LoopbackServer:
         self._tasks = asyncio.TaskGroup()
 
     @property
-    def port(self) -> int:
-        return int(self._listener.getsockname()[1])
-
-    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
+        self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("127.0.0.1", self._port))
+        self._listener.bind(("127.0.0.1", self.port))
+        self.port = int(self._listener.getsockname()[1])
         await self._tasks.__aenter__()
         self._tasks.create_task(self._uvicorn.serve(sockets=[self._listener]))
         async with asyncio.timeout(10):

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -86,8 +87,7 @@ class MetadataServer:
         return _flavoured(PlainTextResponse(self._issue(request.query_params["audience"])))
 
     async def _exchange(self, request: Request) -> Response:
-        async with request.form() as form:
-            assertion = str(form["assertion"])
+        (assertion,) = parse_qs((await request.body()).decode())["assertion"]
         claims = json.loads(base64.urlsafe_b64decode(assertion.split(".")[1] + "=="))
         if audience := claims.get("target_audience"):
             return JSONResponse({"id_token": self._issue(audience)})
