@@ -80,12 +80,13 @@ class AgentLoader:
     async def _assistant(self, agent_id: AgentId, agent: AgentSettings) -> Engine:
         await _import_langgraph()
         from pilothouse.engines.assistant import build_assistant
-        from pilothouse.engines.langgraph.factories import FixedGraph
+        from pilothouse.engines.langgraph.factories import FixedGraph, compiled
 
         chat = await self.models.get(agent.model or self.settings.model)
         self.labels[agent_id] = ModelLabel(chat.label, chat.notice)
         tools = await self._tools(agent_id, agent.tools)
-        return self._engine(FixedGraph(build_assistant(agent_id, chat.model, agent.instructions, tools)))
+        graph = build_assistant(agent_id, chat.model, agent.instructions, tools)
+        return self._engine(FixedGraph(compiled(graph, agent_id)))
 
     async def _tools(self, agent_id: AgentId, names: Sequence[str] | None) -> "Sequence[Tool | Any]":
         from pilothouse.tools.builtin import builtin_tools
@@ -128,6 +129,7 @@ async def _import_langgraph() -> None:
 
 
 def _zone_of_this_machine() -> str:
-    from whenever import SYSTEM_TZ, ZonedDateTime
+    import whenever
 
-    return ZonedDateTime.now(SYSTEM_TZ).tz_id or "UTC"
+    zone: Any = whenever.SYSTEM_TZ  # pyright: ignore[reportUnknownMemberType]  it has no type in the stubs
+    return whenever.Instant.now().to_tz(zone).tz_id or "UTC"
