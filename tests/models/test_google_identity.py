@@ -167,8 +167,8 @@ def test_an_id_token_is_kept_until_five_minutes_before_it_expires(account: Accou
         async with MetadataServer(life_seconds=life_seconds) as identity:
             account.is_served_by(identity)
             tokens = IdTokens(SERVICE)
-            assert await tokens() == await tokens()
-            assert set(identity.audiences) == {SERVICE}
+            for _ in range(2):
+                assert audience(await tokens()) == SERVICE
             return len(identity.audiences)
 
     assert asyncio.run(scenario(3600)) == 1
