@@ -5,7 +5,7 @@ import copy
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from datetime import timedelta
 from typing import Any, TypeAlias, cast
 
@@ -162,7 +162,7 @@ async def _drive(graph: AnyGraph, call: Call, collector: Collector, waiting: Int
     # Inheritable only: the graph's nodes and models call it, the graph as a whole need not.
     call.config["callbacks"] = AsyncCallbackManager(handlers=[waiting], inheritable_handlers=[callbacks])
     try:
-        async with aclosing(_stream(graph, call)) as stream:
+        async with _saving(graph), aclosing(_stream(graph, call)) as stream:
             async for item in stream:
                 namespace, mode, payload = item if call.subgraphs else ((), *item)
                 if (event := event_of(mode, payload, namespace)) is not None:
@@ -176,6 +176,21 @@ async def _drive(graph: AnyGraph, call: Call, collector: Collector, waiting: Int
         raise
     finally:
         collector.finish()
+
+
+@asynccontextmanager
+async def _saving(graph: AnyGraph) -> AsyncGenerator[None, None]:
+    """Let the graph's checkpointer gather writes for the time of a run. What it holds then is saved however the run ended: who
+    stops an answer keeps the question."""
+    checkpointer: object = cast("Any", graph).checkpointer
+    if not isinstance(checkpointer, AbstractAsyncContextManager):
+        yield
+        return
+    await checkpointer.__aenter__()
+    try:
+        yield
+    finally:
+        await checkpointer.__aexit__(None, None, None)
 
 
 def _stream(graph: AnyGraph, call: Call) -> AsyncGenerator[Any, None]:
