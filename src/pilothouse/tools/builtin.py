@@ -12,7 +12,7 @@ from pilothouse.tools.time import Clock, Clocks
 
 
 def builtin_tools(*, local_zone: str = "UTC", clock: Clock = Instant.now) -> Mapping[str, Tool]:
-    """The built-in tools by name. `local_zone` is the zone of people who name none.
+    """The built-in tools by name. `local_zone`, an IANA name, is the zone of people who name none.
 
     Each answers with one sentence that can be shown as it is, and may be called again at any time.
     """

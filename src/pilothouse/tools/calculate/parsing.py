@@ -127,13 +127,11 @@ class _Parser:
         before = self._tokens[self._position - 1].text if self._position else ""
         if token.kind == "name" and token.text not in FUNCTIONS and token.text not in CONSTANTS:
             return _unknown(token.text)
+        if not before:
+            return ToolError(f"{token.text!r} can't come first.")
         if token.kind in {"number", "name"} or token.text in "([":
             return ToolError(f"Write an operator such as * between {before!r} and {token.text!r}.")
-        return ToolError(
-            f"{token.text!r} is not expected after {before!r}."
-            if before
-            else f"{token.text!r} can't come first."
-        )
+        return ToolError(f"{token.text!r} is not expected after {before!r}.")
 
     def _expression(self, least: int) -> Node:
         self._depth += 1

@@ -134,7 +134,7 @@ _PARTS: _Rules = _rules(
 
 def clean(text: str) -> str:
     """The request without the words around it, in its own wording."""
-    text = " ".join(text.split()).strip("`'\"*_ ")
+    text = " ".join(text.split()).strip("`'\" ")
     text = re.sub(r"[\s=?.,:;]+$", "", text)
     words = text.split(" ")
     while len(words) > 1 and _is_filler(words[0]) and words[0].lower() not in {"a", "an"}:
@@ -175,7 +175,7 @@ def _check_operands(match: re.Match[str]) -> None:
         return
     for number, operand in enumerate(match.groups(), 1):
         is_at_an_end = match.start(number) == 0 or match.end(number) == len(match.string)
-        is_bracketed = operand.startswith("(") and operand.endswith(")")
+        is_bracketed = re.fullmatch(r"\([^()]*\)", operand)
         if is_at_an_end and not is_bracketed and _ARITHMETIC.search(operand):
             raise ToolError(f"{match.string!r} can be read in two ways: write it with + - * / and brackets.")
 
@@ -193,5 +193,5 @@ def _without_currency(text: str) -> str:
             "Amounts in different currencies can't be put together: exchange rates are not known here."
         )
     for sign in signs:
-        text = text.replace(sign, "")
+        text = text.replace(sign, " ")
     return re.sub(r"(?<=\d) ?(?:dollars?|euros?|bucks|usd|eur|gbp)\b", "", text)

@@ -8,7 +8,7 @@ from whenever import Date, Instant, PlainDateTime
 
 from pilothouse.errors import ToolError
 from pilothouse.tools.time.wording import read_moment
-from pilothouse.tools.time.zones import LocalTime, Zone, find, show_offset
+from pilothouse.tools.time.zones import LocalTime, Zone, by_iana_name, find, show_offset
 
 Clock: TypeAlias = Callable[[], Instant]
 
@@ -18,10 +18,13 @@ _HERE = re.compile(
 
 
 class Clocks:
-    """The clock of this machine in every time zone. `local_zone` is the zone of people who name none."""
+    """The clock of this machine in every time zone.
+
+    `local_zone` is the zone of people who name none: an IANA name. Raises `ConfigurationError` if it is not one.
+    """
 
     def __init__(self, local_zone: str = "UTC", clock: Clock = Instant.now) -> None:
-        self._local_zone = local_zone
+        self._here = by_iana_name(local_zone)
         self._clock = clock
 
     def now(self, zone: str = "") -> str:
@@ -51,7 +54,7 @@ class Clocks:
         )
 
     def _find(self, zone: str) -> Zone:
-        return find(self._local_zone if _HERE.fullmatch(zone.strip()) else zone)
+        return self._here if _HERE.fullmatch(zone.strip()) else find(zone)
 
 
 def _in_zone(moment: Instant | PlainDateTime, zone: Zone) -> LocalTime:

@@ -12,13 +12,14 @@ from whenever import (
     OffsetDateTime,
     PlainDateTime,
     TimeDelta,
+    TimeZoneNotFoundError,
     ZonedDateTime,
     available_timezones,
     hours,
     minutes,
 )
 
-from pilothouse.errors import ToolError
+from pilothouse.errors import ConfigurationError, ToolError
 from pilothouse.tools.time import zone_names
 
 LocalTime: TypeAlias = ZonedDateTime | OffsetDateTime
@@ -64,6 +65,22 @@ class Zone(msgspec.Struct, frozen=True):
         if isinstance(self.rule, str):
             return time.assume_tz(self.rule, disambiguation="later")  # pyright: ignore[reportUnknownMemberType] - as above
         return time.assume_fixed_offset(self.rule)
+
+
+def by_iana_name(name: str) -> Zone:
+    """The zone of an IANA name, such as `Europe/Berlin`. Raises `ConfigurationError` if there is none."""
+    zone = Zone(_label(name), name)
+    try:
+        zone.at(Instant.from_utc(2000, 1, 1))
+    except TimeZoneNotFoundError as error:
+        raise ConfigurationError(
+            f"{name!r} is not a time zone: write one such as Europe/Berlin or UTC."
+        ) from error
+    return zone
+
+
+def _label(iana_name: str) -> str:
+    return iana_name.rpartition("/")[2].replace("_", " ")
 
 
 def find(name: str) -> Zone:
@@ -119,7 +136,7 @@ def _by_name() -> dict[str, Zone]:
     found: dict[str, Zone] = {}
     known = available_timezones()
     for iana in sorted(known, key=len, reverse=True):
-        label = iana.rpartition("/")[2].replace("_", " ")
+        label = _label(iana)
         found[_plain(iana)] = Zone(label, iana)
         if iana.split("/")[0] in _CONTINENTS and label.lower() not in _NOT_CITIES:
             found[_plain(label)] = Zone(label, iana)
