@@ -123,7 +123,8 @@ class RedisCheckpointer(BaseCheckpointSaver[str]):
         if config is None:
             raise InvalidRequest("Checkpoints are listed by thread: name one in configurable.thread_id.")
         thread_id, _, only = _place(config)
-        end = _place(before)[2] if before else None
+        # LangGraph's own saver reads the id alone, so that is all that callers give.
+        end = before.get("configurable", {}).get("checkpoint_id") if before else None
         namespace = cast("dict[str, Any]", config)["configurable"].get("checkpoint_ns")
         places = [
             (name.rpartition("\0")[0], name.rpartition("\0")[2])
