@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.config import get_stream_writer
+from langgraph.func import entrypoint, task
 from langgraph.graph import MessagesState
 from langgraph.types import Command
 from tests.engines.graphs import (
@@ -211,6 +213,36 @@ def test_messages_of_subgraphs_are_there_when_asked_for(subgraphs: bool) -> None
     if subgraphs:
         assert deltas[0].namespace[0].startswith("child:")
         assert deltas[0].namespace in namespaces
+
+
+def test_a_graph_with_a_thread_of_its_own_is_no_part_of_the_run() -> None:
+    @tool
+    async def look() -> str:
+        """Look."""
+        return "seen"
+
+    model = ScriptedModel(scripts=[[tool_call("look", "{}")], ["aside"]])
+    other = tool_graph(model, [look]).compile(checkpointer=InMemorySaver())
+
+    async def node(state: MessagesState) -> dict[str, Any]:
+        aside = await other.ainvoke({"messages": [("user", "?")]}, {"configurable": {"thread_id": "own"}})
+        return {"messages": [AIMessage(f"heard {aside['messages'][-1].content}")]}
+
+    (event,) = run(events_of(engine_for(one_node_graph(node)), request()))
+    assert read(event.message)["content"] == "heard aside"
+
+
+def test_the_functional_api_streams_what_its_tasks_say() -> None:
+    @task
+    async def think(text: str) -> str:
+        return str((await ScriptedModel(scripts=[["thought"]]).ainvoke(text)).content)
+
+    @entrypoint()
+    async def flow(messages: Any) -> str:
+        return await think("?")
+
+    (delta,) = run(events_of(engine_for(flow), request()))
+    assert (delta.text, delta.namespace) == ("thought", ())
 
 
 def test_parallel_models_each_keep_their_own_text() -> None:

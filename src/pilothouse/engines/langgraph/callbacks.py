@@ -25,7 +25,7 @@ from langgraph.errors import GraphBubbleUp
 from pilothouse.engines.langgraph.collector import Collector
 from pilothouse.engines.langgraph.encoding import NULL, encode
 from pilothouse.engines.langgraph.messages import messages_in_output, messages_in_state
-from pilothouse.engines.langgraph.metadata import Source, namespace_of
+from pilothouse.engines.langgraph.metadata import Source, namespace_of, task_path
 from pilothouse.events import Interrupt, MessageChunk, MessageFinished, ToolFinished, ToolStarted
 
 T = TypeVar("T")
@@ -74,6 +74,9 @@ class RunCallbacks(BaseCallbackHandler):
         self._sources: dict[UUID, Source] = {}
         self._tools: dict[UUID, _ToolCall] = {}
         self._seen: set[str] = set()
+        self._root: UUID | None = None
+        self._foreign: set[str] = set()
+        """Tasks of graphs that a node calls with a thread of their own: they are no part of this run's stream."""
 
     def tap_output_aiter(self, run_id: UUID, output: AsyncIterator[T]) -> AsyncIterator[T]:
         return output
@@ -124,6 +127,7 @@ class RunCallbacks(BaseCallbackHandler):
         inputs: Any,
         *,
         run_id: UUID,
+        parent_run_id: UUID | None = None,
         tags: list[str] | None = None,
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
@@ -134,6 +138,7 @@ class RunCallbacks(BaseCallbackHandler):
             and not (tags and TAG_HIDDEN in tags)
         ):
             self.started = True
+            self._note_foreign(metadata, parent_run_id)
             if self._open_source(run_id, metadata, tags):
                 self._in_loop(self._known, list(messages_in_state(inputs)))
 
@@ -158,9 +163,9 @@ class RunCallbacks(BaseCallbackHandler):
         inputs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        namespace = namespace_of(metadata) if metadata else ()
-        if not metadata or (tags and TAG_NOSTREAM in tags) or (namespace and not self._subgraphs):
+        if not metadata or (tags and TAG_NOSTREAM in tags) or not self._is_shown(metadata):
             return
+        namespace = namespace_of(metadata)
         name: str = (serialized or {}).get("name") or kwargs.get("name") or ""
         call = _ToolCall(kwargs.get("tool_call_id") or str(run_id), name, namespace, _stream_writer())
         self._tools[run_id] = call
@@ -205,11 +210,23 @@ class RunCallbacks(BaseCallbackHandler):
             self._loop.call_soon_threadsafe(write, *args)
 
     def _open_source(self, run_id: UUID, metadata: Mapping[str, Any], tags: list[str] | None) -> bool:
-        namespace = namespace_of(metadata)
-        if namespace and not self._subgraphs:
+        if not self._is_shown(metadata):
             return False
-        self._sources[run_id] = Source(metadata, tags, namespace)
+        self._sources[run_id] = Source(metadata, tags, namespace_of(metadata))
         return True
+
+    def _is_shown(self, metadata: Mapping[str, Any]) -> bool:
+        if self._foreign and task_path(metadata)[0] in self._foreign:
+            return False
+        return self._subgraphs or not namespace_of(metadata)
+
+    def _note_foreign(self, metadata: Mapping[str, Any], parent_run_id: UUID | None) -> None:
+        """A task without others above it is the run's own if its parent is that of the first task, the graph."""
+        path = task_path(metadata)
+        if self._root is None:
+            self._root = parent_run_id
+        elif len(path) == 1 and parent_run_id != self._root:
+            self._foreign.add(path[0])
 
     def _known(self, messages: Iterable[BaseMessage]) -> None:
         self._seen.update(message.id for message in messages if message.id is not None)

@@ -32,6 +32,12 @@ class Source:
         return self._encoded
 
 
+def task_path(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """The tasks that lead to a task, from the graph that runs at the top, the task itself last."""
+    checkpoint_namespace: str = metadata.get("langgraph_checkpoint_ns") or ""
+    return tuple(checkpoint_namespace.split(_NAMESPACE_SEPARATOR))
+
+
 def namespace_of(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     """The namespace of the graph that a task runs in: `()` for the agent itself.
 
@@ -43,5 +49,4 @@ def namespace_of(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     while len(path) == 4 and path[-1] is True:
         own += 1
         path = path[1]
-    checkpoint_namespace: str = metadata.get("langgraph_checkpoint_ns") or ""
-    return tuple(checkpoint_namespace.split(_NAMESPACE_SEPARATOR)[:-own])
+    return task_path(metadata)[:-own]

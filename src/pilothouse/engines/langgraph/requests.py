@@ -25,6 +25,7 @@ _STREAMED: Mapping[str, GraphStreamMode] = {
     "checkpoints": "checkpoints",
     "debug": "debug",
     "custom": "custom",
+    "events": "updates",  # the wire makes them of what the log holds
 }
 
 
@@ -91,10 +92,6 @@ def stream_modes_of(request: EngineRequest) -> list[GraphStreamMode]:
     for mode in request.request.stream_modes:
         if mode in _FROM_CALLBACKS:
             continue
-        if mode not in _STREAMED:
-            raise InvalidRequest(
-                f"Stream mode {mode!r} is not offered: use messages-tuple, updates, values, tasks, tools or custom."
-            )
         if _STREAMED[mode] not in modes:
             modes.append(_STREAMED[mode])
     return modes
