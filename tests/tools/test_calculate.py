@@ -177,7 +177,7 @@ REFUSALS = {
     "2 + (3": "')' is missing",
     "* 2": "can't come first",
     "mean(3)": "at least 2",
-    "sqrt(3, 4)": "at most 1",
+    "sqrt(3, 4)": "no more than 1",
     "gcd(1.5, 2)": "whole numbers",
     "__import__('os').system('ls')": "not understood",
     "1 if 2 else 3": "'if' is not understood",

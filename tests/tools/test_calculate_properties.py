@@ -2,6 +2,7 @@
 
 import math
 from contextlib import suppress
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 
@@ -12,6 +13,9 @@ from pilothouse.errors import ToolError
 from pilothouse.tools.calculate import MAX_LENGTH, calculate
 from pilothouse.tools.calculate.expressions import evaluate
 from pilothouse.tools.calculate.parsing import parse
+
+DEADLINE = timedelta(seconds=2)
+"""Of one example, on a machine that is busy with other things."""
 
 decimals = st.decimals(-(10**6), 10**6, places=3, allow_nan=False).map(Decimal)
 leaves = decimals.map(lambda value: (f"({value})", Fraction(value)))
@@ -32,11 +36,13 @@ def combine(left: tuple[str, Fraction], operator: str, right: tuple[str, Fractio
 expressions = st.recursive(leaves, combined, max_leaves=12)
 
 
+@settings(deadline=DEADLINE)
 @given(expressions)
 def test_arithmetic_is_that_of_fractions(expression: tuple[str, Fraction]) -> None:
     assert evaluate(parse(expression[0])) == expression[1]
 
 
+@settings(deadline=DEADLINE)
 @given(st.lists(st.tuples(st.sampled_from(["+", "-", "*", "/", "//", "%"]), st.integers(1, 99)), max_size=12))
 def test_operators_bind_as_in_python(pairs: list[tuple[str, int]]) -> None:
     text = "7" + "".join(f" {operator} {number}" for operator, number in pairs)
@@ -44,6 +50,7 @@ def test_operators_bind_as_in_python(pairs: list[tuple[str, int]]) -> None:
     assert evaluate(parse(text)) == eval(python, {"Fraction": Fraction})  # the text is made above
 
 
+@settings(deadline=DEADLINE)
 @given(st.integers(-(10**12), 10**12), st.integers(1, 10**6))
 def test_what_is_shown_is_the_value_or_said_to_be_rounded(numerator: int, denominator: int) -> None:
     value = Fraction(numerator, denominator)
@@ -55,6 +62,7 @@ def test_what_is_shown_is_the_value_or_said_to_be_rounded(numerator: int, denomi
         assert number == value
 
 
+@settings(deadline=DEADLINE)
 @given(st.floats(-50, 50, allow_nan=False))
 def test_irrational_functions_agree_with_binary_ones(x: float) -> None:
     number = Fraction(x)
@@ -64,6 +72,7 @@ def test_irrational_functions_agree_with_binary_ones(x: float) -> None:
         assert math.isclose(ours, function(x), rel_tol=1e-12, abs_tol=1e-15)
 
 
+@settings(deadline=DEADLINE)
 @given(st.integers(0, 10**30), st.integers(2, 9))
 def test_roots_of_perfect_powers_are_exact(base: int, degree: int) -> None:
     assert evaluate(parse(f"({base**degree})^(1/{degree})")) == base
@@ -149,7 +158,7 @@ pieces = st.sampled_from(
 )
 
 
-@settings(deadline=200, max_examples=500)
+@settings(deadline=DEADLINE, max_examples=500)
 @given(
     st.lists(pieces, max_size=120).map(" ".join)
     | st.lists(pieces, max_size=150).map("".join)

@@ -1,7 +1,9 @@
 """`now` and `convert_time`: what people call times and places, and times that the clocks skip or repeat."""
 
+from datetime import timedelta
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from whenever import Instant, available_timezones
 
@@ -189,6 +191,7 @@ def test_a_time_or_date_that_is_unclear_is_refused(asked: tuple[str, str]) -> No
     assert REFUSALS[asked] in str(refusal.value)
 
 
+@settings(deadline=timedelta(seconds=2))
 @given(st.text(max_size=40), st.text(max_size=20), st.text(max_size=20))
 def test_any_text_is_answered_or_refused(time: str, zone: str, date: str) -> None:
     for asked in ((time, "UTC", "Tokyo", date), ("3pm", zone, "UTC", ""), (f"{time} pm", "UTC", "UTC", "")):
@@ -198,6 +201,7 @@ def test_any_text_is_answered_or_refused(time: str, zone: str, date: str) -> Non
             continue
 
 
+@settings(deadline=timedelta(seconds=2))
 @given(st.datetimes())
 def test_iso_times_come_back_unchanged_through_another_zone(moment: object) -> None:
     text = str(moment).partition(".")[0]

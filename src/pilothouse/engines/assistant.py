@@ -1,22 +1,25 @@
 """The built-in assistant: a model that calls tools until it can answer.
 
-A graph of our own and not LangChain's `create_agent`, which does the same here and takes a second more to import.
+A graph of our own and not LangChain's `create_agent`, which does the same here and takes a second more to import. Imports
+LangGraph, which takes seconds itself: import it when the agent is loaded.
 """
 
 import logging
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.tools import BaseTool, ToolException
+from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.prebuilt import ToolNode
+from langgraph.prebuilt.tool_node import ToolInvocationError
+from langgraph.types import Send
 
 from pilothouse.engines.langchain_tools import as_langchain
 from pilothouse.ports.tools import Tool
-
-if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
-    from langchain_core.tools import BaseTool
-    from langgraph.graph import MessagesState
-    from langgraph.graph.state import CompiledStateGraph
 
 logger = logging.getLogger(__name__)
 
@@ -34,21 +37,16 @@ _MALFORMED = "The arguments were not valid JSON: call the tool again."
 
 def build_assistant(
     name: str,
-    model: "BaseChatModel",
+    model: BaseChatModel,
     instructions: str | None = None,
-    tools: "Sequence[Tool | BaseTool]" = (),
-) -> "CompiledStateGraph[MessagesState, None, MessagesState, MessagesState]":
+    tools: Sequence[Tool | BaseTool] = (),
+) -> CompiledStateGraph[MessagesState, None, MessagesState, MessagesState]:
     """The assistant as a graph with no checkpointer: the node `model`, and `tools` once for each tool call.
 
     The state is `messages`. `instructions=None` means `DEFAULT_INSTRUCTIONS`. Each tool call is a step of its own, so one
     that finished is not made again after a crash. Calls that a cancelled run left open are closed for the model, so the
     thread stays usable. After `MAX_TOOL_ROUNDS` the model has to answer without tools.
     """
-    from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage
-    from langgraph.graph import END, START, MessagesState, StateGraph
-    from langgraph.prebuilt import ToolNode
-    from langgraph.types import Send
-
     ours = [as_langchain(tool) if isinstance(tool, Tool) else tool for tool in tools]
     with_tools = model.bind_tools(ours) if ours else model
     text = DEFAULT_INSTRUCTIONS if instructions is None else instructions
@@ -80,9 +78,6 @@ def build_assistant(
 
 def _tool_failure(error: Exception) -> str:
     """What the model is told when somebody's LangChain tool raised."""
-    from langchain_core.tools import ToolException
-    from langgraph.prebuilt.tool_node import ToolInvocationError
-
     if isinstance(error, ToolInvocationError):
         return error.message
     if isinstance(error, ToolException):
@@ -91,13 +86,11 @@ def _tool_failure(error: Exception) -> str:
     return "The tool failed. It may work with other arguments."
 
 
-def close_open_calls(messages: "Sequence[AnyMessage]") -> "list[AnyMessage]":
+def close_open_calls(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
     """The messages with a result for every tool call: one that has none gets "cancelled", or "malformed".
 
     Providers refuse a conversation in which a call has no result right behind it.
     """
-    from langchain_core.messages import AIMessage, ToolMessage
-
     closed: list[AnyMessage] = []
     for position, message in enumerate(messages):
         closed.append(message)
@@ -108,9 +101,7 @@ def close_open_calls(messages: "Sequence[AnyMessage]") -> "list[AnyMessage]":
     return closed
 
 
-def _missing_results(message: "AIMessage", answered: set[str]) -> "Iterator[ToolMessage]":
-    from langchain_core.messages import ToolMessage
-
+def _missing_results(message: AIMessage, answered: set[str]) -> Iterator[ToolMessage]:
     calls: list[tuple[Any, str]] = [(call, _CANCELLED) for call in message.tool_calls]
     calls += [(call, _MALFORMED) for call in message.invalid_tool_calls]
     for call, reason in calls:
@@ -119,10 +110,8 @@ def _missing_results(message: "AIMessage", answered: set[str]) -> "Iterator[Tool
             yield ToolMessage(reason, name=call["name"], tool_call_id=call_id, status="error")
 
 
-def _tool_rounds(messages: "Sequence[AnyMessage]") -> int:
+def _tool_rounds(messages: Sequence[AnyMessage]) -> int:
     """How often tools were called since the last word of a person."""
-    from langchain_core.messages import AIMessage, HumanMessage
-
     turn = takewhile(lambda message: not isinstance(message, HumanMessage), reversed(messages))
     return sum(
         isinstance(message, AIMessage) and bool(message.tool_calls or message.invalid_tool_calls)

@@ -268,7 +268,9 @@ def _counted(name: str, arguments: list[Node]) -> list[Node]:
     if len(arguments) < function.at_least:
         raise ToolError(f"{name} needs at least {function.at_least} numbers, such as {name}(3, 4).")
     if function.at_most is not None and len(arguments) > function.at_most:
-        raise ToolError(f"{name} takes at most {function.at_most} of numbers, not {len(arguments)}.")
+        raise ToolError(
+            f"{name} takes no more than {function.at_most}, and was given {len(arguments)} numbers."
+        )
     return arguments
 
 
