@@ -10,12 +10,15 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+import uvloop
 
 from pilothouse.errors import ConfigurationError
 from pilothouse.stores.embedded import locks
 from pilothouse.stores.embedded.accounts import account_for
 from pilothouse.stores.embedded.postgres import running_postgres
 from pilothouse.stores.embedded.postgres_binaries import packaged_binaries, reachable_binaries, run
+from pilothouse.stores.embedded.valkey import running_valkey
+from pilothouse.stores.health import check_redis
 
 from .conftest import Home
 
@@ -63,6 +66,16 @@ def test_any_data_directory_will_do(data: Path, name: str) -> None:
                 assert await query(url, "SELECT 1") == [(1,)]
 
     asyncio.run(scenario())
+
+
+def test_both_servers_start_under_uvloop_too(data: Path) -> None:
+    async def scenario() -> None:
+        async with running_valkey(data) as redis_url, running_postgres(data) as url:
+            assert (await check_redis(redis_url)).startswith("Valkey")
+            assert await query(url, "SELECT 1") == [(1,)]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scenario())
 
 
 @as_root

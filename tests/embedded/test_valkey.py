@@ -46,6 +46,25 @@ def test_two_data_directories_have_two_servers(data: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_users_that_come_and_go_never_lose_their_server_or_a_write(data: Path) -> None:
+    async def user() -> None:
+        for _ in range(8):
+            async with running_valkey(data) as url, Redis.from_url(url) as client:
+                before = await client.info("server")
+                await client.incr("uses")
+                after = await client.info("server")
+                assert before["run_id"] == after["run_id"]
+
+    async def scenario() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(3):
+                tasks.create_task(user())
+        async with running_valkey(data) as url, Redis.from_url(url) as client:
+            assert await client.get("uses") == b"24"
+
+    asyncio.run(scenario())
+
+
 def test_a_copied_data_directory_has_a_server_of_its_own(data: Path) -> None:
     original, copy = data / ("o" * 120), data / ("c" * 120)
     asyncio.run(set_and_get(original))

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
@@ -65,26 +66,29 @@ def _unneeded(directory: str, names: list[str]) -> set[str]:
 
 async def run(command: list[str], directory: Path, account: Account | None) -> None:
     """Run a program to its end. Raises `ConfigurationError` with what it said if it fails, or takes too long."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
+    process = _started(command, directory, account)
+    try:
+        output, _ = await asyncio.to_thread(process.communicate, timeout=RUN_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise ConfigurationError(f"{command[0]} took more than {RUN_SECONDS} seconds. {REMEDY}") from error
+    finally:
+        process.kill()  # does nothing to one that has ended
+        process.wait()
+    if process.returncode:
+        said = output.decode(errors="replace").strip()
+        raise ConfigurationError(f"{command[0]} failed. {REMEDY} It said:\n{said}")
+
+
+def _started(command: list[str], directory: Path, account: Account | None) -> subprocess.Popen[bytes]:
+    """Not by asyncio: uvloop can't start a process as another account."""
+    return subprocess.Popen(
+        command,
         cwd=directory,
         env={"PATH": os.defpath, "LC_ALL": "C"},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         user=account.uid if account else None,
         group=account.gid if account else None,
         extra_groups=() if account else None,
     )
-    try:
-        async with asyncio.timeout(RUN_SECONDS):
-            output, _ = await process.communicate()
-    except TimeoutError as error:
-        raise ConfigurationError(f"{command[0]} took more than {RUN_SECONDS} seconds. {REMEDY}") from error
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        said = output.decode(errors="replace").strip()
-        raise ConfigurationError(f"{command[0]} failed. {REMEDY} It said:\n{said}")

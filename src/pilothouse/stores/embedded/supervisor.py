@@ -147,7 +147,7 @@ async def _stop_leftover(server: Server) -> None:
     for signal_number in (server.stop_signal, signal.SIGKILL):
         if locks.is_free(server.server_lock):
             return
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, ValueError):  # it died meanwhile, or has not written its id
             os.kill(int(server.server_lock.read_text()), signal_number)
         await locks.eventually(lambda: locks.is_free(server.server_lock), within=STOP / 3)
 
@@ -170,5 +170,6 @@ async def _wait_if_last(server: Server) -> None:
 
 
 def _failure(server: Server, what: str) -> str:
-    tail = server.log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace").strip() or "(nothing)"
+    log = server.log.read_bytes() if server.log.exists() else b""
+    tail = log[-LOG_TAIL_BYTES:].decode(errors="replace").strip() or "(nothing)"
     return f"The embedded {server.name} {what}. {server.remedy} Its log, {server.log}, ends with:\n{tail}"
