@@ -1,7 +1,7 @@
 """Runs one server for as long as anybody uses it, and stops it cleanly when the last user has gone.
 
 `supervisor` starts this file as a program of its own, which outlives whoever started it: standard library only, so that
-it is small (4 MB) and quick to start. Three locked files say who is alive; nothing is guessed from process ids or sockets:
+it is small (5 MB) and quick to start. Three locked files say who is alive; nothing is guessed from process ids or sockets:
 
 - `users` is held shared by every process that uses the server. The guard asks for it exclusively and so gets it when
   the last user has gone, killed with -9 or not. It keeps it until the server is down: a newcomer waits, then starts
