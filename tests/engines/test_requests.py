@@ -50,7 +50,6 @@ def refusal(graph: StateGraph[Any, Any, Any, Any], **fields: Any) -> str:
         ({"command": json_of({"goto": "nowhere"})}, "'nowhere', which is no node of the agent: it has model"),
         ({"command": json_of({"goto": 3})}, "command.goto"),
         ({"interrupt_before": ("nowhere",)}, "`interrupt_before` names 'nowhere'"),
-        ({"stream_modes": ("events",)}, "'events' is not offered"),
         ({"config": json_of({"recursion_limit": 0})}, "recursion_limit"),
         ({"config": json_of({"tags": "x"})}, "config.tags"),
         ({"config": json_of({"configurable": [1]})}, "config.configurable"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from starlette.responses import Response
 
@@ -39,8 +40,8 @@ class AssistantRoutes:
             ),
             body_operation("POST", "/assistants/count", AssistantCount, self.count, reply=int),
             operation("GET", one, self.get, reply=AssistantReply),
-            operation("GET", f"{one}/schemas", self.schemas, reply=Mapping[str, object]),
-            operation("GET", f"{one}/graph", self.graph, query=GraphOptions, reply=Mapping[str, object]),
+            operation("GET", f"{one}/schemas", self.schemas, reply=Mapping[str, Any]),
+            operation("GET", f"{one}/graph", self.graph, query=GraphOptions, reply=Mapping[str, Any]),
             operation("GET", f"{one}/subgraphs", self.subgraphs, query=SubgraphOptions),
             operation("GET", f"{one}/subgraphs/{{namespace}}", self.subgraphs, query=SubgraphOptions),
             body_operation(

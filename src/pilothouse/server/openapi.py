@@ -16,7 +16,9 @@ Schema = Mapping[str, Any]
 
 def description(operations: Sequence[Operation]) -> bytes:
     types = [t for o in operations for t in (o.body, o.query, o.reply) if t is not None]
-    schemas, components = msgspec.json.schema_components([*types, ErrorBody], ref_template=_REFERENCE)
+    schemas, components = msgspec.json.schema_components(
+        [*types, ErrorBody], schema_hook=_any_json, ref_template=_REFERENCE
+    )
     schema_of = {repr(t): schema for t, schema in zip([*types, ErrorBody], schemas, strict=True)}
     paths: dict[str, dict[str, Schema]] = {}
     for operation in operations:
@@ -34,6 +36,11 @@ def description(operations: Sequence[Operation]) -> bytes:
             "components": {"schemas": components},
         }
     )
+
+
+def _any_json(_: type) -> dict[str, Any]:
+    """Of what is passed on as it came."""
+    return {}
 
 
 def _described(operation: Operation, schema_of: Mapping[str, Schema], components: Schema) -> Schema:

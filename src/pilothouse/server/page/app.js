@@ -15,7 +15,7 @@
 
 import { createConnection } from "./connection.js";
 import { createConversation } from "./conversation.js";
-import { html, render, useEffect, useState } from "./html.js";
+import { html, render, useEffect, useMemo, useState } from "./html.js";
 import { useShortcuts } from "./shortcuts.js";
 import { memory, useStore } from "./state.js";
 import { createThreads } from "./threads.js";
@@ -33,6 +33,7 @@ const threads = createThreads();
 const conversation = createConversation({
   link: connection,
   threads,
+  whoAnswers: (id) => agentOf(connection.get().info?.agents ?? [], id)?.agent_id,
   onCreated: (id) => history.replaceState(null, "", `#/t/${id}`),
 });
 
@@ -40,13 +41,19 @@ function openFromAddress() {
   const id = threadInAddress();
   const { threadId, phase } = conversation.get();
   if (id !== null && id === threadId && phase !== "failed") return;
-  const agent = threads.get().list.find((thread) => thread.id === id)?.agent;
-  conversation.open(id, agent ?? (id ? null : memory.get("agent")));
+  conversation.open(id, id ? null : memory.get("agent"));
 }
 
 /** The agent that answers here: the chat's own, else the first that works. */
 function agentOf(agents, id) {
   return agents.find((agent) => agent.agent_id === id) ?? agents.find((agent) => !agent.problem) ?? null;
+}
+
+/** An agent without a name of its own goes by its id, written as a name. */
+function withName(agent) {
+  if (agent.name !== agent.agent_id) return agent;
+  const words = agent.agent_id.replaceAll(/[-_]+/g, " ");
+  return { ...agent, name: words.charAt(0).toUpperCase() + words.slice(1) };
 }
 
 function useThreadList(phase) {
@@ -74,11 +81,8 @@ function App() {
   useThreadList(phase);
 
   const thread = list.find((other) => other.id === threadId);
-  const agents = info?.agents ?? [];
-  const agent = agentOf(agents, agentId ?? thread?.agent);
-  useEffect(() => {
-    if (agent && agent.agent_id !== agentId) conversation.setAgent(agent.agent_id);
-  }, [agent, agentId]);
+  const agents = useMemo(() => (info?.agents ?? []).map(withName), [info]);
+  const agent = agentOf(agents, agentId);
   useEffect(() => {
     document.title = thread ? `${thread.title} · Pilothouse` : "Pilothouse";
   }, [thread?.title]);
@@ -105,17 +109,17 @@ function App() {
     <main>
       <${Topbar}
         agents=${agents} agent=${agent} phase=${phase} info=${info} onMenu=${() => setDrawer(true)}
-        onAgent=${(id) => (memory.set("agent", id), conversation.setAgent(id))}
+        onAgent=${(id) => (memory.set("agent", id), conversation.chooseAgent(id))}
       />
       <${Chat} conversation=${conversation} editing=${editing} setEditing=${setEditing} canSend=${canSend} phase=${phase}>
-        ${chatPhase === "empty" && html`<${Welcome} canSend=${canSend} onAsk=${conversation.send} />`}
+        ${chatPhase === "empty" && html`<${Welcome} canSend=${canSend} onAsk=${send} />`}
       <//>
       <div class="dock">
         <${Notice} text=${agent?.notice} />
         <${Composer}
           threadId=${threadId} running=${Boolean(run)} stopping=${run?.stopping} canSend=${canSend}
           blockedBy=${info && !agent ? "No agent can answer: see the list above" : null}
-          onSend=${conversation.send} onStop=${conversation.stop} onEditLast=${editLast}
+          onSend=${send} onStop=${conversation.stop} onEditLast=${editLast}
         />
         <p class="fine-print">Answers can be wrong. Look at the tool calls for what was computed.</p>
       </div>

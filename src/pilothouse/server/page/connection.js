@@ -7,6 +7,7 @@ const FIRST_WAIT_MS = 400;
 const LONGEST_WAIT_MS = 6_000;
 const GONE_AFTER_MS = 3_000;
 const IDLE_CHECK_MS = 20_000;
+const EARLY_CHECKS_MS = [1_500, 4_000, 9_000];
 
 /**
  * The store holds `phase` (`connecting`, `connected`, `reconnecting`, then `gone` when that lasts) and `info`, the
@@ -68,10 +69,12 @@ export function createConnection() {
     });
   }
 
+  /** Is it still there, and does it still say the same of itself? Agents load for a while after the server answers. */
   async function check() {
     if (polling || document.hidden) return;
     try {
-      await api.ok();
+      const info = await api.info();
+      if (JSON.stringify(info) !== JSON.stringify(store.get().info)) store.set({ info });
     } catch {
       lost();
     }
@@ -80,6 +83,7 @@ export function createConnection() {
   function start() {
     poll();
     setInterval(check, IDLE_CHECK_MS);
+    for (const ms of EARLY_CHECKS_MS) setTimeout(check, ms);
     const hurry = () => (polling ? wake?.() : check());
     addEventListener("online", hurry);
     addEventListener("offline", lost);

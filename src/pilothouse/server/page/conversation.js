@@ -10,19 +10,20 @@ const ACTIVE = new Set(["pending", "running"]);
 
 const blank = {
   threadId: null,
-  agentId: null,
+  agentId: null, // who was chosen to answer
   phase: "empty", // empty | loading | ready | missing | failed
   problem: null, // why the chat could not be opened
   transcript: emptyTranscript,
   run: null, // {id, stopping} while one is under way
   outcome: null, // {kind: "error" | "stopped" | "timeout", message, code} of the last run, if it did not succeed
+  past: {}, // the outcomes of the runs before it, by the id of the question
 };
 
 /**
- * `link` says whether the server answers (see connection.js), `threads` is the list of chats, `onCreated(threadId)` is
- * told when the first question made a thread.
+ * `link` says whether the server answers (see connection.js), `threads` is the list of chats, `whoAnswers(agentId)` is the
+ * agent to run where that one was chosen, if any, and `onCreated(threadId)` is told when the first question made a thread.
  */
-export function createConversation({ link, threads, onCreated }) {
+export function createConversation({ link, threads, whoAnswers, onCreated }) {
   const store = createStore(blank);
   let session = new AbortController(); // ends when another chat is opened
 
@@ -75,18 +76,25 @@ export function createConversation({ link, threads, onCreated }) {
     shown = null;
   }
 
+  /** `agentId` is who answers in a new chat; an older one knows. */
   function open(threadId, agentId = null) {
     leave();
     store.set({ ...blank, threadId, agentId, phase: threadId ? "loading" : "empty" });
     if (!threadId) return Promise.resolve();
     return within(async (signal) => {
       try {
-        const [state, runs] = await reach(
-          () => Promise.all([api.getState(threadId), api.listRuns(threadId, { limit: 10 })]),
+        const [{ metadata }, state, runs] = await reach(
+          () =>
+            Promise.all([
+              api.getThread(threadId),
+              api.getState(threadId),
+              api.listRuns(threadId, { limit: 10 }),
+            ]),
           signal,
         );
         signal.throwIfAborted();
-        set({ phase: "ready", transcript: fromState(state) });
+        const agent = metadata?.assistant_id ?? metadata?.graph_id ?? agentId;
+        set({ phase: "ready", agentId: agent, transcript: fromState(state) });
         await follow(pickRun(runs), signal);
       } catch (error) {
         if (signal.aborted) return;
@@ -121,12 +129,12 @@ export function createConversation({ link, threads, onCreated }) {
   /** Follow a run to its end, then take over the state it left. */
   async function watch({ runId = null, start = null }, signal) {
     const { threadId } = store.get();
-    const onFrames = (frames, { runId: id, live }) => {
+    const onFrames = (frames, { runId: id, at }) => {
       if (signal.aborted) return;
       if (store.get().run && store.get().run.id !== id) set(({ run }) => ({ run: { ...run, id } }));
       const failure = frames.find((frame) => frame.event === "error");
       if (failure) set({ outcome: failureOf(failure.data) });
-      setTranscript((transcript) => frames.reduce((before, frame) => applyFrame(before, frame, live), transcript));
+      setTranscript((transcript) => frames.reduce((before, frame) => applyFrame(before, frame, at), transcript));
     };
     try {
       const id = await followRun({ threadId, runId, start, onFrames, link, signal });
@@ -178,7 +186,7 @@ export function createConversation({ link, threads, onCreated }) {
 
   async function createThread(text, signal) {
     set({ run: { id: null, stopping: false } });
-    const thread = await reach(() => threads.create(text, store.get().agentId), signal);
+    const thread = await reach(() => threads.create(text, whoAnswers(store.get().agentId)), signal);
     signal.throwIfAborted();
     set({ threadId: thread.id });
     onCreated(thread.id);
@@ -187,8 +195,12 @@ export function createConversation({ link, threads, onCreated }) {
   async function start(body, signal) {
     const { threadId, agentId } = store.get();
     const ticket = newId(); // by it we find our run when the answer to the request was lost
-    const run = { assistant_id: agentId, metadata: { page_ticket: ticket }, ...body };
-    set({ run: { id: null, stopping: false }, outcome: null });
+    const run = { assistant_id: whoAnswers(agentId), metadata: { page_ticket: ticket }, ...body };
+    set(({ transcript, past, outcome }) => ({
+      run: { id: null, stopping: false },
+      past: outcome ? { ...past, [questionBefore(transcript, body.input)]: outcome } : past,
+      outcome: null,
+    }));
     threads.touch(threadId, { busy: true, waiting: false });
     let lost = false; // a request got no answer: it may have made the run all the same
     const begin = (connection) =>
@@ -271,9 +283,20 @@ export function createConversation({ link, threads, onCreated }) {
     }).catch(() => link.lost());
   }
 
-  const setAgent = (agentId) => store.set({ agentId });
+  /** Who answers from now on. An open chat remembers it. */
+  function chooseAgent(agentId) {
+    const { threadId } = store.get();
+    store.set({ agentId });
+    if (threadId) api.updateThread(threadId, { assistant_id: agentId }).catch(() => link.lost());
+  }
 
-  return { ...store, open, send, resend, retry, answer, stop, refresh, setAgent };
+  return { ...store, open, send, resend, retry, answer, stop, refresh, chooseAgent };
+}
+
+/** The question that the last outcome belongs to: the last one, but for what is being asked now. */
+function questionBefore(transcript, input) {
+  const asked = new Set((input?.messages ?? []).map((message) => message.id));
+  return transcript.messages.findLast((message) => message.role === "human" && !asked.has(message.id))?.id ?? "";
 }
 
 function failureOf(data) {

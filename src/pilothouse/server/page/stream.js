@@ -62,8 +62,9 @@ const runIdOf = (response) => response.headers.get("content-location")?.match(/\
  * Follow one run until it has ended.
  *
  * `start(signal)` opens the first connection of a new run; without it, the run `runId` is joined from its beginning.
- * `onFrames(frames, {runId, live})` gets every frame once, in order. `link` is the connection's state: `lost()` says that
- * it broke, `back(signal)` waits until the server answers again.
+ * `onFrames(frames, {runId, at})` gets every frame once, in order; `at` is when they came (`performance.now()`), or null if
+ * they were stored before we asked. `link` is the connection's state: `lost()` says that it broke, `back(signal)` waits
+ * until the server answers again.
  *
  * Rejects with what `start` rejected with if no run was made, and with `RunGone` if the run was deleted meanwhile.
  */
@@ -118,7 +119,8 @@ async function readConnection(response, { place, joined, onFrames, stop }) {
     place.after = complete.at(-1).id;
     place.ended = complete.some((frame) => frame.event === "end");
     place.fruitless = 0;
-    onFrames(complete, { runId: place.runId, live: performance.now() >= liveFrom });
+    const now = performance.now();
+    onFrames(complete, { runId: place.runId, at: now >= liveFrom ? now : null });
     if (place.ended) return;
   }
   const refusal = held.find((frame) => frame.event === "error"); // not of the log: the run was deleted meanwhile

@@ -12,7 +12,6 @@ function toThread(raw) {
   return {
     id: raw.thread_id,
     title: raw.metadata?.title || "Untitled chat",
-    agent: raw.metadata?.assistant_id ?? raw.metadata?.graph_id ?? null,
     updatedAt: Date.parse(raw.updated_at ?? raw.created_at),
     busy: raw.status === "busy",
     waiting: raw.status === "interrupted",

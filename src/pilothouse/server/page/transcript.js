@@ -66,13 +66,13 @@ function interruptsOf(state) {
   return [...new Map(found.map((item) => [item.id ?? JSON.stringify(item.value), item])).values()];
 }
 
-/** The transcript after one frame of a run. `live` says that the frame came as it happened, so that it can be timed. */
-export function applyFrame(transcript, frame, live) {
+/** The transcript after one frame of a run. `at` is when the frame came, or null if it did not come as it happened. */
+export function applyFrame(transcript, frame, at) {
   const mode = frame.event.split("|", 1)[0];
   if (mode === "metadata") return frame.data.attempt > 1 ? withoutPartials(transcript) : transcript;
   if (mode === "messages") return withChunk(transcript, frame.data[0]);
   if (mode === "updates") return withUpdate(transcript, frame.data);
-  if (mode === "tools") return withToolEvent(transcript, frame.data, live);
+  if (mode === "tools") return withToolEvent(transcript, frame.data, at);
   return transcript;
 }
 
@@ -151,15 +151,15 @@ function withUpdate(transcript, update) {
   return next;
 }
 
-function withToolEvent(transcript, data, live) {
+function withToolEvent(transcript, data, at) {
   const id = data.tool_call_id;
   const call = transcript.calls[id] ?? {};
   const put = (patch) => ({ ...transcript, calls: { ...transcript.calls, [id]: { ...call, ...patch } } });
   if (data.event === "tool-started") {
-    return put({ status: "running", name: data.tool_name, args: data.input, startedAt: live ? performance.now() : null });
+    return put({ status: "running", name: data.tool_name, args: data.input, startedAt: at });
   }
   if (data.event === "tool-output-delta") return put({ output: (call.output ?? "") + textOf(data.delta) });
-  const took = live && call.startedAt ? performance.now() - call.startedAt : null;
+  const took = at !== null && call.startedAt ? at - call.startedAt || null : null; // came together: no telling
   if (data.event === "tool-finished") return put({ status: "done", result: data.output, took });
   if (data.event === "tool-error") return put({ status: "failed", error: data.message, took });
   return transcript;

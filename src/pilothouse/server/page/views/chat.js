@@ -60,7 +60,7 @@ function useFollowedEnd(threadId) {
 }
 
 export function Chat({ conversation, editing, setEditing, canSend, phase: link, children }) {
-  const { threadId, phase, problem, transcript, run, outcome } = useStore(conversation);
+  const { threadId, phase, problem, transcript, run, outcome, past } = useStore(conversation);
   const turns = useMemo(() => turnsOf(transcript.messages), [transcript.messages]);
   const [shown, setShown] = useState(FIRST_SHOWN);
   const { frame, content, away, jump } = useFollowedEnd(threadId);
@@ -94,7 +94,7 @@ export function Chat({ conversation, editing, setEditing, canSend, phase: link, 
           const last = first + at === turns.length - 1;
           return html`<${Turn}
             key=${messages[0].id} messages=${messages} events=${transcript.calls} last=${last}
-            underWay=${Boolean(run) && last} canChange=${!run && canSend} editing=${editing === messages[0].id}
+            underWay=${Boolean(run) && last} canChange=${!run && canSend} editing=${editing === messages[0].id} outcome=${past[messages[0].id]}
             onEdit=${setEditing} onResend=${resend}
           />`;
         })}

@@ -112,7 +112,7 @@ function isWaiting({ messages, events }) {
  * `underWay` says that the run is still at work on this turn.
  */
 function TurnView(props) {
-  const { messages, events, underWay, canChange, last, editing, onEdit, onResend } = props;
+  const { messages, events, underWay, canChange, last, editing, outcome, onEdit, onResend } = props;
   const question = messages[0].role === "human" ? messages[0] : null;
   const answers = new Map(messages.filter((message) => message.role === "tool").map((message) => [message.callId, message]));
   const said = messages.filter((message) => message.role === "ai");
@@ -126,6 +126,7 @@ function TurnView(props) {
     />`}
     ${said.map((message) => html`<${Answer} key=${message.id} message=${message} answers=${answers} events=${events} underWay=${underWay} />`)}
     ${underWay && isWaiting(props) && html`<div class="at-work" role="img" aria-label="The agent is at work"><i></i><i></i><i></i></div>`}
+    ${outcome && html`<p class="past-outcome">${outcome.kind === "stopped" ? "Stopped." : outcome.message}</p>`}
     ${!underWay &&
     text &&
     html`<div class="actions answer-actions">
@@ -135,7 +136,7 @@ function TurnView(props) {
   </article>`;
 }
 
-const PLAIN = ["underWay", "canChange", "last", "editing"];
+const PLAIN = ["underWay", "canChange", "last", "editing", "outcome"];
 
 function sameTurn(before, next) {
   return (

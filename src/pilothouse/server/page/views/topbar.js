@@ -16,7 +16,7 @@ export function Topbar({ agents, agent, phase, info, onMenu, onAgent }) {
     <${AgentPicker} agents=${agents} agent=${agent} onAgent=${onAgent} />
     <button class=${`status ${phase}`} type="button" popovertarget="status-card" aria-label=${`${PHASES[phase]}. ${agent?.model ?? ""}`}>
       <i></i>
-      <span class="status-model">${phase === "connected" ? (agent?.model ?? agent?.name ?? "Connected") : PHASES[phase]}</span>
+      <span class="status-model">${phase === "connected" ? (agent?.model ?? "Connected") : PHASES[phase]}</span>
     </button>
     <div id="status-card" class="card" popover="auto">
       <dl>
