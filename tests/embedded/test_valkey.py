@@ -130,3 +130,4 @@ def test_the_socket_directory_of_somebody_else_is_refused(data: Path) -> None:
     sockets.chmod(0o777)
     with pytest.raises(ConfigurationError, match="was made by somebody else"):
         asyncio.run(set_and_get(long))
+    sockets.rmdir()
