@@ -15,7 +15,7 @@ def configure(level: str, form: Literal["text", "json"]) -> None:
     handler.setFormatter(_JsonLines() if form == "json" else _Lines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    for chatty in ("httpx", "httpcore", "asyncio", "uvicorn.access", "google_genai", "openai"):
+    for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "asyncio", "uvicorn.access", "google_genai", "openai"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

@@ -1,8 +1,8 @@
 """Open the model that a name means, as a LangChain chat model."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
@@ -16,9 +16,6 @@ from pilothouse.models.policies import RetryPolicy
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-EmbeddedModel: TypeAlias = Callable[[], AbstractAsyncContextManager[Endpoint]]
-"""Starts the embedded model's server, and stops it at the end."""
-
 
 class ChatModel(msgspec.Struct, frozen=True):
     """A model that is open. Its calls raise `pilothouse.errors.ModelError`s, after what retries were worth making."""
@@ -28,6 +25,12 @@ class ChatModel(msgspec.Struct, frozen=True):
     """Its name for people."""
     notice: str | None = None
     """What people should know before they rely on it."""
+    prepare: Callable[[Sequence[Any]], Awaitable[None]] | None = None
+    """Gets the model ready for these tools (LangChain's) ahead of the first question, where that takes long."""
+
+
+EmbeddedModel: TypeAlias = Callable[[], AbstractAsyncContextManager[ChatModel]]
+"""Opens the embedded model, and closes it at the end."""
 
 
 @asynccontextmanager
@@ -56,7 +59,7 @@ async def open_chat_model(
             async with _at(ollama.endpoint_of(model_name, credentials.ollama_host), policy) as chat:
                 yield chat
         case Embedded():
-            async with embedded() as endpoint, _at(endpoint, policy) as chat:
+            async with embedded() as chat:
                 yield chat
 
 
@@ -65,4 +68,4 @@ async def _at(endpoint: Endpoint, policy: RetryPolicy) -> AsyncGenerator[ChatMod
     from pilothouse.models.openai import open_endpoint
 
     async with open_endpoint(endpoint, policy) as model:
-        yield ChatModel(model, endpoint.label, endpoint.notice)
+        yield ChatModel(model, endpoint.label)

@@ -56,7 +56,7 @@ async def open_app(settings: Settings, report: Report) -> AsyncGenerator[App]:
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         models = OpenModels(settings, report, tasks)
         stack.callback(models.close)
-        catalog = AgentLoader(settings, stores, models).catalog()
+        catalog = AgentLoader(settings, stores, models, tasks).catalog()
         stopping = asyncio.Event()
         checkpoints = _checkpoints(stores)
         runner = Runner(catalog, stores.queue, stores.runs, stores.threads, checkpoints)

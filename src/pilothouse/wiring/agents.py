@@ -1,21 +1,23 @@
 """The agents that the settings name, and what each is loaded from."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 from pilothouse.engines.catalog import AgentDefinition, Catalog, ModelLabel
 from pilothouse.engines.langgraph.project import GraphSpec, graph_spec
+from pilothouse.errors import ConfigurationError, PilothouseError
 from pilothouse.events import AgentId, Attempt, RunId
 from pilothouse.ports.engines import Engine
 from pilothouse.ports.principals import Principal
+from pilothouse.ports.tools import Tool
 from pilothouse.settings import AgentSettings, Settings
 from pilothouse.wiring.models import OpenModels
 from pilothouse.wiring.stores import RunStores
 
-if TYPE_CHECKING:
-    from pilothouse.ports.tools import Tool
+logger = logging.getLogger(__name__)
 
 BUILT_IN = AgentId("assistant")
 """What is served when the settings name no agent."""
@@ -28,6 +30,7 @@ class AgentLoader:
     settings: Settings
     stores: RunStores
     models: OpenModels
+    tasks: asyncio.TaskGroup
     labels: dict[AgentId, ModelLabel] = field(default_factory=dict[AgentId, ModelLabel])
 
     def catalog(self) -> Catalog:
@@ -85,20 +88,22 @@ class AgentLoader:
         chat = await self.models.get(agent.model or self.settings.model)
         self.labels[agent_id] = ModelLabel(chat.label, chat.notice)
         tools = await self._tools(agent_id, agent.tools)
+        if chat.prepare:
+            self.tasks.create_task(_prepare(agent_id, chat.prepare(tools)))
         graph = build_assistant(agent_id, chat.model, agent.instructions, tools)
         return self._engine(FixedGraph(compiled(graph, agent_id)))
 
-    async def _tools(self, agent_id: AgentId, names: Sequence[str] | None) -> "Sequence[Tool | Any]":
+    async def _tools(self, agent_id: AgentId, names: Sequence[str] | None) -> Sequence[Any]:
+        """LangChain's tools."""
+        from pilothouse.engines.langchain_tools import as_langchain
         from pilothouse.tools.builtin import builtin_tools
 
         known = builtin_tools(local_zone=self.settings.time_zone or _zone_of_this_machine())
-        if names is None:
-            return list(known.values())
-        return [await self._tool(agent_id, name, known) for name in names]
+        named = [await self._tool(agent_id, name, known) for name in (known if names is None else names)]
+        return [as_langchain(tool) if isinstance(tool, Tool) else tool for tool in named]
 
-    async def _tool(self, agent_id: AgentId, name: str, known: "Mapping[str, Tool]") -> Any:
+    async def _tool(self, agent_id: AgentId, name: str, known: Mapping[str, Tool]) -> Any:
         from pilothouse.engines.langgraph.loading import load_attribute
-        from pilothouse.errors import ConfigurationError
 
         if name in known:
             return known[name]
@@ -123,6 +128,16 @@ class AgentLoader:
         )
 
 
+async def _prepare(agent_id: AgentId, preparing: Awaitable[None]) -> None:
+    """A failure is no end: the first question tries again, and says what is wrong."""
+    try:
+        await preparing
+    except PilothouseError as error:
+        logger.warning("model is not ready", extra={"agent_id": agent_id, "reason": str(error)})
+    else:
+        logger.info("model is ready", extra={"agent_id": agent_id})
+
+
 async def _import_langgraph() -> None:
     """In a thread: it takes seconds, and requests go on meanwhile."""
     await asyncio.to_thread(__import__, "pilothouse.engines.langgraph.engine")
@@ -131,5 +146,5 @@ async def _import_langgraph() -> None:
 def _zone_of_this_machine() -> str:
     import whenever
 
-    zone: Any = whenever.SYSTEM_TZ  # pyright: ignore[reportUnknownMemberType]  it has no type in the stubs
+    zone = cast("Any", whenever).SYSTEM_TZ  # the stubs give it no type
     return whenever.Instant.now().to_tz(zone).tz_id or "UTC"

@@ -1,12 +1,13 @@
 """The models that the built-in assistants use, each opened once, when it is first needed."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Any
 
-from pilothouse.models.choosing import choose
 from pilothouse.models.credentials import ModelCredentials
-from pilothouse.models.names import Embedded, ModelName, parse
+from pilothouse.models.names import ModelName, parse
 from pilothouse.models.opening import ChatModel, open_chat_model
 from pilothouse.settings import Settings
 from pilothouse.wiring.keeping import Kept
@@ -14,7 +15,7 @@ from pilothouse.wiring.reports import Report
 
 
 class OpenModels:
-    """Chat models by name, shared by the agents that name the same one."""
+    """Models by name, shared by the agents that name the same one."""
 
     def __init__(self, settings: Settings, report: Report, tasks: asyncio.TaskGroup) -> None:
         self._settings = settings
@@ -26,8 +27,12 @@ class OpenModels:
         """Raises `ConfigurationError` for a name that means nothing, and what `open_chat_model` raises."""
         parsed = parse(name)
         if parsed not in self._kept:
-            self._kept[parsed] = Kept(lambda: _open(parsed, self._settings, self._report), self._tasks)
+            self._kept[parsed] = Kept(lambda: self._open(parsed), self._tasks)
         return await self._kept[parsed].get()
+
+    def _open(self, name: ModelName) -> AbstractAsyncContextManager[ChatModel]:
+        embedded = partial(_embedded, self._settings, self._report)
+        return open_chat_model(name, _credentials(self._settings), embedded=embedded)
 
     def close(self) -> None:
         for kept in self._kept.values():
@@ -35,27 +40,19 @@ class OpenModels:
 
 
 @asynccontextmanager
-async def _open(name: ModelName, settings: Settings, report: Report) -> AsyncGenerator[ChatModel]:
-    credentials = _credentials(settings)
-    choice = await choose(name, credentials)
-    opened = (
-        _embedded(settings, report)
-        if isinstance(choice, Embedded)
-        else open_chat_model(choice, credentials, embedded=None)
-    )
-    async with opened as chat:
-        yield chat
-
-
-@asynccontextmanager
 async def _embedded(settings: Settings, report: Report) -> AsyncGenerator[ChatModel]:
-    from pilothouse.models.embedded.client import embedded_chat
+    from pilothouse.models.embedded.client import embedded_chat, tool_on_the_wire
     from pilothouse.models.embedded.sidecar import EmbeddedModel
 
     async with EmbeddedModel(
         settings.data_dir, path=settings.model_file, on_progress=report.advance
     ) as embedded:
-        yield ChatModel(embedded_chat(embedded), embedded.label, embedded.notice)
+
+        async def prepare(tools: Sequence[Any]) -> None:
+            await embedded.ready()
+            await embedded.warm([tool_on_the_wire(tool) for tool in tools])
+
+        yield ChatModel(embedded_chat(embedded), embedded.label, embedded.notice, prepare)
 
 
 def _credentials(settings: Settings) -> ModelCredentials:

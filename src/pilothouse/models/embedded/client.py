@@ -32,6 +32,13 @@ def embedded_chat(embedded: EmbeddedModel, **options: Any) -> "BaseChatModel":
     )
 
 
+def tool_on_the_wire(tool: Any) -> dict[str, Any]:
+    """A LangChain tool as the model is told of it."""
+    from langchain_core.utils.function_calling import convert_to_openai_tool
+
+    return with_examples(tool, convert_to_openai_tool(tool))
+
+
 def with_examples(tool: Any, definition: Mapping[str, Any]) -> dict[str, Any]:
     """A tool's definition for the wire, with the examples that the LangChain tool has."""
     for home in ("extras", "metadata"):
@@ -49,7 +56,6 @@ def _plain(example: Any) -> dict[str, Any]:
 
 @cache
 def _embedded_chat_class() -> Any:
-    from langchain_core.utils.function_calling import convert_to_openai_tool
     from langchain_openai import ChatOpenAI
     from pydantic import ConfigDict, Field
 
@@ -58,7 +64,7 @@ def _embedded_chat_class() -> Any:
         embedded: EmbeddedModel = Field(exclude=True, repr=False)
 
         def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
-            return super().bind_tools([with_examples(t, convert_to_openai_tool(t)) for t in tools], **kwargs)
+            return super().bind_tools([tool_on_the_wire(tool) for tool in tools], **kwargs)
 
         async def _agenerate(self, *args: Any, **kwargs: Any) -> Any:
             await self.embedded.ready()
