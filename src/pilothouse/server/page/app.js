@@ -112,14 +112,14 @@ function App() {
         onAgent=${(id) => (memory.set("agent", id), conversation.chooseAgent(id))}
       />
       <${Chat} conversation=${conversation} editing=${editing} setEditing=${setEditing} canSend=${canSend} phase=${phase}>
-        ${chatPhase === "empty" && html`<${Welcome} canSend=${canSend} onAsk=${send} />`}
+        ${chatPhase === "empty" && html`<${Welcome} canSend=${canSend} onAsk=${conversation.send} />`}
       <//>
       <div class="dock">
         <${Notice} text=${agent?.notice} />
         <${Composer}
           threadId=${threadId} running=${Boolean(run)} stopping=${run?.stopping} canSend=${canSend}
           blockedBy=${info && !agent ? "No agent can answer: see the list above" : null}
-          onSend=${send} onStop=${conversation.stop} onEditLast=${editLast}
+          onSend=${conversation.send} onStop=${conversation.stop} onEditLast=${editLast}
         />
         <p class="fine-print">Answers can be wrong. Look at the tool calls for what was computed.</p>
       </div>
