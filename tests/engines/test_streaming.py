@@ -159,6 +159,21 @@ def test_a_synchronous_tool_is_told_too() -> None:
     assert [type(event) for event in events][1:3] == [ToolStarted, ToolFinished]
 
 
+def test_a_tool_that_a_synchronous_node_calls_is_told_too() -> None:
+    @tool
+    def weather(city: str) -> str:
+        """The weather."""
+        return f"sunny in {city}"
+
+    def node(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [AIMessage(weather.invoke({"city": "Rome"}))]}
+
+    started, finished, message = run(events_of(engine_for(one_node_graph(node)), request()))
+    assert read(started.arguments) == {"city": "Rome"}
+    assert (finished.call_id, read(finished.result)) == (started.call_id, "sunny in Rome")
+    assert read(message.message)["content"] == "sunny in Rome"
+
+
 def test_a_tool_that_fails_says_why() -> None:
     @tool
     async def weather(city: str) -> str:
