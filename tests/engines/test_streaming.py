@@ -204,6 +204,12 @@ def test_only_the_modes_asked_for_are_in_the_log() -> None:
     )
 
 
+def test_the_events_mode_logs_the_updates_that_it_is_made_of() -> None:
+    engine = engine_for(chat_graph(ScriptedModel(scripts=[["hi"]])))
+    events = run(events_of(engine, request(stream_modes=("events", "updates"))))
+    assert [type(event) for event in events] == [MessageDelta, StateUpdated]
+
+
 def test_a_checkpoint_event_names_its_checkpoint_and_holds_nothing_internal() -> None:
     engine = engine_for(chat_graph(ScriptedModel(scripts=[["hi"]])))
     events = run(events_of(engine, request(stream_modes=("checkpoints", "debug"))))
