@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from pilothouse.engines.catalog import AgentDefinition, Catalog, ModelLabel
 from pilothouse.engines.langgraph.project import GraphSpec, graph_spec
@@ -146,5 +146,5 @@ async def _import_langgraph() -> None:
 def _zone_of_this_machine() -> str:
     import whenever
 
-    zone = cast("Any", whenever).SYSTEM_TZ  # the stubs give it no type
-    return whenever.Instant.now().to_tz(zone).tz_id or "UTC"
+    system: Any = getattr(whenever, "SYSTEM_TZ")  # noqa: B009  the stubs give it no type
+    return whenever.Instant.now().to_tz(system).tz_id or "UTC"
