@@ -1,7 +1,7 @@
 """The built-in assistant: a model that calls tools until it can answer.
 
-A graph of our own and not LangChain's `create_agent`, which does the same here and takes a second more to import. Imports
-LangGraph, which takes seconds itself: import it when the agent is loaded.
+A graph of our own and not LangChain's `create_agent`, which brings middleware that is not needed here and takes longer
+to import. This module imports LangGraph, which takes seconds: import it when the agent is loaded.
 """
 
 import logging

@@ -131,6 +131,7 @@ def read(text: str) -> Conversion | None:
 
 
 def _amounts(quantity: str) -> list[Amount]:
+    quantity = re.sub(r"(\d)' ?(\d+)\"?$", r"\1 ft \2 in", quantity)
     quantity = re.sub(r"^an?\s+", "1 ", quantity, flags=re.IGNORECASE)
     amounts: list[Amount] = []
     position = 0

@@ -88,6 +88,9 @@ _WHOLE: _Rules = _rules(
 
 _PARTS: _Rules = _rules(
     (r"\ban? (?=hundred|thousand|million|billion|trillion|dozen|half|third|quarter|fifth|tenth)", "1 "),
+    (r"\b(?:(?:a|an|the|my) )?(?:bill|total|order) of (?=\d)", ""),
+    (r"\b(?:an?|the|my) (?=\d)", ""),
+    (r"(?<=\d) (?:bill|order)$", ""),
     (r"(?<=hundred|million|billion) and (?=\d)", " "),
     (r"(?<=thousand) and (?=\d)", " "),
     (r"\b(?:multiplied by|times)\b", "*"),
@@ -98,6 +101,8 @@ _PARTS: _Rules = _rules(
     (r"\bto the (\d+)(?:st|nd|rd|th)(?: power)?\b", r"^\1"),
     (r"\bsquared\b", "^2"),
     (r"\bcubed\b", "^3"),
+    (r"\b(?:the )?square of (-?[\d.,]+)", r"(\1)^2"),
+    (r"\b(?:the )?cube of (-?[\d.,]+)", r"(\1)^3"),
     (r"\bmodulo\b", "mod"),
     (rf"(?<=[\d)]) ?{_PERCENT}(?: {_EXTRA} (?:on|of|for))(?= )", "% of"),
     (rf"(?<=[\d)]) ?{_PERCENT} {_EXTRA}\b", "%"),
