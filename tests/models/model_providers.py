@@ -8,9 +8,8 @@ import pytest
 from langchain_core.language_models import BaseChatModel
 
 from pilothouse.models.credentials import ModelCredentials
-from pilothouse.models.endpoints import Endpoint
 from pilothouse.models.names import parse
-from pilothouse.models.opening import open_chat_model
+from pilothouse.models.opening import ChatModel, open_chat_model
 from pilothouse.models.policies import RetryPolicy
 from pilothouse.testing.model_servers import ModelServer
 
@@ -31,7 +30,7 @@ def credentials_for(server: ModelServer, key: str = KEY) -> ModelCredentials:
     )
 
 
-def no_embedded_model() -> AbstractAsyncContextManager[Endpoint]:
+def no_embedded_model() -> AbstractAsyncContextManager[ChatModel]:
     raise AssertionError("the embedded model is not wanted here")
 
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from tests.models.model_providers import no_embedded_model
+from tests.models.model_providers import KEY, no_embedded_model, open_model
 
 from pilothouse.errors import ModelError, ModelKeyInvalid
 from pilothouse.models.credentials import ModelCredentials
@@ -105,6 +105,19 @@ def test_a_key_in_the_environment_does_not_take_the_place_of_the_identity(
     asyncio.run(scenario())
 
 
+def test_the_environment_does_not_turn_a_key_for_gemini_to_vertex(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_GENAI_USE_VERTEXAI", "true")
+
+    async def scenario() -> None:
+        async with ModelServer() as server, open_model("gemini", server) as model:
+            server.reply("Hello")
+            assert (await model.ainvoke("Hi")).text == "Hello"
+            assert server.requests[0].path == "/v1beta/models/gemini-3-test:generateContent"
+            assert server.requests[0].credential == KEY
+
+    asyncio.run(scenario())
+
+
 def test_a_project_that_refuses_the_identity_is_told_with_the_role_that_it_needs(account: Account) -> None:
     async def scenario() -> None:
         async with MetadataServer() as identity, ModelServer() as server:
@@ -193,7 +206,7 @@ def test_an_id_token_that_can_not_be_had_fails_the_call_with_what_to_do(
 
 CHILD = """
 import asyncio, sys
-from tests.models.model_providers import no_embedded_model
+from tests.models.model_providers import KEY, no_embedded_model, open_model
 from pilothouse.models.credentials import ModelCredentials
 from pilothouse.models.id_tokens import IdTokens
 from pilothouse.models.names import parse

@@ -6,13 +6,13 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
+from langchain_core.language_models import FakeListChatModel
 from tests.models.model_providers import no_embedded_model
 
 from pilothouse.errors import ModelUnavailable, ModelUnknown
 from pilothouse.models.choosing import GEMINI_DEFAULT, OPENAI_DEFAULT, choose
 from pilothouse.models.credentials import ModelCredentials
-from pilothouse.models.endpoints import Endpoint, endpoint_of
-from pilothouse.models.failures import Advice
+from pilothouse.models.endpoints import endpoint_of
 from pilothouse.models.names import (
     AnyOllama,
     Auto,
@@ -25,7 +25,7 @@ from pilothouse.models.names import (
     parse,
 )
 from pilothouse.models.ollama import url_of
-from pilothouse.models.opening import open_chat_model
+from pilothouse.models.opening import ChatModel, open_chat_model
 from pilothouse.testing.model_servers import ModelServer
 
 
@@ -122,6 +122,7 @@ def test_an_ollama_model_answers_through_the_openai_compatible_path() -> None:
         ("0.0.0.0:11500", "http://127.0.0.1:11500/v1"),
         ("https://ollama.example.org/", "https://ollama.example.org:443/v1"),
         ("http://[::1]:11434", "http://[::1]:11434/v1"),
+        ("https://example.org:8443/ollama", "https://example.org:8443/ollama/v1"),
     ],
 )
 def test_ollamas_host_is_read_as_ollama_reads_it(host: str, url: str) -> None:
@@ -139,29 +140,38 @@ def test_a_key_goes_to_the_server_it_was_given_for_and_to_no_other() -> None:
     assert endpoint_of(OpenAI("m", "http://other.example.org/v1"), only_openai).key is None
 
 
-def test_the_embedded_model_comes_with_its_label_and_notice_and_is_closed_at_the_end(nowhere: str) -> None:
+def test_the_embedded_model_is_opened_where_it_is_chosen_and_closed_at_the_end(nowhere: str) -> None:
     async def scenario() -> None:
         events: list[str] = []
-        async with ModelServer(keys=["local"]) as server:
+        small = ChatModel(
+            FakeListChatModel(responses=["Hello"]), "small local model", "A small model answers."
+        )
 
-            @asynccontextmanager
-            async def embedded() -> AsyncGenerator[Endpoint]:
-                events.append("started")
-                yield Endpoint(
-                    url=server.openai_url,
-                    model="small",
-                    key="local",
-                    label="small local model",
-                    notice="A small model answers.",
-                    advice=Advice(server="the local model", refused="", unknown="", down=""),
-                )
-                events.append("stopped")
+        @asynccontextmanager
+        async def embedded() -> AsyncGenerator[ChatModel]:
+            events.append("opened")
+            yield small
+            events.append("closed")
 
+        credentials = ModelCredentials(ollama_host=nowhere)
+        async with open_chat_model(parse("auto"), credentials, embedded=embedded) as chat:
+            assert chat is small
+            assert events == ["opened"]
+        assert events == ["opened", "closed"]
+
+    asyncio.run(scenario())
+
+
+def test_a_proxy_of_the_environment_is_not_used_for_a_server_on_this_machine(
+    monkeypatch: pytest.MonkeyPatch, nowhere: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", nowhere)
+
+    async def scenario() -> None:
+        async with ModelServer(models=["gemma3:4b"]) as server:
             server.reply("Hello")
-            credentials = ModelCredentials(ollama_host=nowhere)
-            async with open_chat_model(parse("auto"), credentials, embedded=embedded) as chat:
-                assert (chat.label, chat.notice) == ("small local model", "A small model answers.")
+            credentials = ModelCredentials(ollama_host=server.host)
+            async with open_chat_model(parse("ollama"), credentials, embedded=no_embedded_model) as chat:
                 assert (await chat.model.ainvoke("Hi")).text == "Hello"
-            assert events == ["started", "stopped"]
 
     asyncio.run(scenario())

@@ -17,6 +17,7 @@ from pilothouse.errors import (
     ModelUnknown,
 )
 from pilothouse.models.credentials import ModelCredentials
+from pilothouse.models.failures import sentence
 from pilothouse.models.names import parse
 from pilothouse.models.opening import open_chat_model
 from pilothouse.models.policies import RetryPolicy
@@ -157,6 +158,15 @@ def test_a_request_that_the_provider_refuses_is_told_in_its_words_on_one_line(pr
     error = error_from(provider, server)
     assert error.code == "model_error"
     assert "tools[0] is not valid: no name." in str(error)
+
+
+PAGE = (
+    "<html><head><title>502 Bad Gateway</title><style>b { x }</style></head><body><b>nginx</b></body></html>"
+)
+
+
+def test_a_proxys_page_is_told_as_its_text() -> None:
+    assert sentence(PAGE, ()) == "502 Bad Gateway nginx."
 
 
 @each_provider

@@ -124,6 +124,20 @@ def test_gemini_gets_the_signature_of_its_tool_call_back_through_a_checkpoint_an
 
 
 @each_provider
+def test_streamed_text_is_plain_and_the_usage_comes_once(provider: str) -> None:
+    async def scenario() -> None:
+        async with ModelServer() as server, open_model(provider, server) as model:
+            server.reply("Four, of course")
+            options = {"stream_usage": True} if provider == "openai" else {}
+            pieces = [chunk async for chunk in model.astream("What is 2+2?", **options)]
+            assert [piece.content for piece in pieces if piece.content] == ["Four, ", "of ", "course"]
+            (usage,) = [piece.usage_metadata for piece in pieces if piece.usage_metadata]
+            assert (usage["input_tokens"], usage["output_tokens"]) == (10, 3)
+
+    asyncio.run(scenario())
+
+
+@each_provider
 def test_an_answer_can_also_come_in_one_piece(provider: str) -> None:
     async def scenario() -> None:
         async with ModelServer() as server, open_model(provider, server) as model:

@@ -27,8 +27,6 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     key: Key | None = None
     label: str
     """The model's name for people."""
-    notice: str | None = None
-    """What people should know before they rely on it."""
     advice: Advice
     secrets: Sequence[str] = ()
     """What no message may show."""

@@ -2,6 +2,7 @@
 
 import email.utils
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -109,6 +110,8 @@ def sentence(text: str, secrets: Sequence[str]) -> str:
     """A provider's own words, fit to be shown: one line, not too long, without our keys."""
     for secret in secrets:
         text = text.replace(secret, "…")
+    if "<html" in text.lower():  # a proxy's page
+        text = re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
     line = " ".join(text.split())
     line = line if len(line) <= LONGEST_SENTENCE else f"{line[:LONGEST_SENTENCE].rstrip()}…"
     return line if line.endswith((".", "!", "?", "…")) else f"{line}."

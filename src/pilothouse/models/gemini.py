@@ -1,7 +1,7 @@
 """Gemini, through its API with a key, or on Vertex AI with the identity that the environment gives."""
 
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, cast
@@ -12,9 +12,11 @@ from google.auth.exceptions import GoogleAuthError
 from google.genai import Client
 from google.genai.errors import APIError
 from google.genai.types import HttpOptions
+from langchain_core.messages import AIMessageChunk
+from langchain_core.messages.ai import UsageMetadata, add_usage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_google_genai import ChatGoogleGenerativeAI
 from langchain_google_genai.chat_models import ChatGoogleGenerativeAIError
-from pydantic import SecretStr
 
 from pilothouse.errors import ConfigurationError, ModelError
 from pilothouse.models.connections import explain_connection
@@ -25,12 +27,29 @@ from pilothouse.models.names import Gemini
 from pilothouse.models.policies import SILENCE, RetryPolicy
 from pilothouse.models.retries import RetryingChatModel
 
-_LIMITS: Mapping[str, Any] = {"retries": 1, "request_timeout": SILENCE.total_seconds()}
-"""LangChain's words: one try in all, and how long to wait for the next byte."""
+_LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
+"""As OpenAI's SDK has it: the number of runs at once is limited elsewhere."""
 
 
 class GeminiChat(RetryingChatModel, ChatGoogleGenerativeAI):
-    """LangChain's Gemini, with our retries and errors."""
+    """LangChain's Gemini, with our retries and errors, and its answers in the form that the others have: text that is
+    nothing more is a string, and the usage comes once, at the end. So a token is a small thing, and can be joined with
+    its neighbours."""
+
+    async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:
+        result = await super()._agenerate(*args, **kwargs)
+        for generation in result.generations:
+            generation.message.content = _plain(generation.message.content)
+        return result
+
+    async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
+        usage: UsageMetadata | None = None
+        async for chunk in super()._astream(*args, **kwargs):
+            message = cast("AIMessageChunk", chunk.message)
+            message.content = _plain(message.content)
+            usage, message.usage_metadata = add_usage(usage, message.usage_metadata), None
+            yield chunk
+        yield ChatGenerationChunk(message=AIMessageChunk(content="", usage_metadata=usage))
 
     def explain(self, error: Exception) -> Failure | None:
         for cause in causes(error):
@@ -45,53 +64,54 @@ class GeminiChat(RetryingChatModel, ChatGoogleGenerativeAI):
         return None
 
 
+def _plain(content: str | list[Any]) -> str | list[Any]:
+    """Blocks that are text alone, without a signature or such, as one string."""
+    if isinstance(content, str) or not all(each.keys() <= {"type", "text", "index"} for each in content):
+        return content
+    return "".join(each["text"] for each in content)
+
+
+class _Route(msgspec.Struct, frozen=True):
+    """One of the two ways to Gemini: `identity` is what tells Google's client, and LangChain's, which."""
+
+    label: str
+    identity: Mapping[str, Any]
+    base_url: str | None
+    advice: Advice
+
+
 @asynccontextmanager
 async def open_gemini(
     name: Gemini, credentials: ModelCredentials, policy: RetryPolicy
 ) -> AsyncGenerator[tuple[GeminiChat, str]]:
     """The model and its label. Raises `ConfigurationError` where neither a key nor a project is set."""
-    if credentials.gemini_api_key:
-        opening, place, advice = _with_key(name.model, credentials), "Gemini API", _advice_for_key(name.model)
-    elif credentials.google_cloud_project:
-        opening, place = _on_vertex(name.model, credentials), "Vertex AI"
-        advice = _advice_for_vertex(name.model, credentials)
-    else:
-        raise ConfigurationError(
-            f"The model gemini/{name.model} needs GEMINI_API_KEY (made at https://aistudio.google.com/apikey), "
-            "or GOOGLE_CLOUD_PROJECT for Vertex AI."
-        )
-    async with opening as model:
-        yield model.set_up(policy, advice, credentials.secrets), f"{name.model} ({place})"
-
-
-@asynccontextmanager
-async def _with_key(model: str, credentials: ModelCredentials) -> AsyncGenerator[GeminiChat]:
-    key = credentials.gemini_api_key
-    async with httpx.AsyncClient(follow_redirects=True) as connections:
-        options = HttpOptions(base_url=credentials.gemini_base_url, httpx_async_client=connections)
-        with Client(vertexai=False, api_key=key, http_options=options) as client:
-            chat = GeminiChat(model=model, api_key=SecretStr(key or ""), vertexai=False, **_LIMITS)
-            yield await _with_client(chat, client)
-
-
-@asynccontextmanager
-async def _on_vertex(model: str, credentials: ModelCredentials) -> AsyncGenerator[GeminiChat]:
-    project, location = credentials.google_cloud_project, credentials.google_cloud_location
-    async with httpx.AsyncClient(follow_redirects=True) as connections:
-        options = HttpOptions(base_url=credentials.vertex_base_url, httpx_async_client=connections)
-        with Client(vertexai=True, project=project, location=location, http_options=options) as client:
+    route = _route(name.model, credentials)
+    async with httpx.AsyncClient(follow_redirects=True, limits=_LIMITS) as connections:
+        options = HttpOptions(base_url=route.base_url, httpx_async_client=connections)
+        with Client(**route.identity, http_options=options) as client:
             chat = GeminiChat(
-                model=model, api_key=None, vertexai=True, project=project, location=location, **_LIMITS
+                model=name.model, **route.identity, retries=1, request_timeout=SILENCE.total_seconds()
             )
-            yield await _with_client(chat, client)
+            # The client that LangChain makes reads variables of the environment that can turn it to another service,
+            # and takes another HTTP library when that happens to be installed.
+            await chat.aclose()
+            chat.client = client
+            yield chat.set_up(policy, route.advice, credentials.secrets), route.label
 
 
-async def _with_client(chat: GeminiChat, client: Client) -> GeminiChat:
-    """LangChain's own client reads variables of the environment that can turn it to another service, and takes another
-    HTTP library when that happens to be installed."""
-    await chat.aclose()
-    chat.client = client
-    return chat
+def _route(model: str, credentials: ModelCredentials) -> _Route:
+    if key := credentials.gemini_api_key:
+        identity = {"vertexai": False, "api_key": key}
+        return _Route(f"{model} (Gemini API)", identity, credentials.gemini_base_url, _advice_for_key(model))
+    if project := credentials.google_cloud_project:
+        location = credentials.google_cloud_location
+        identity = {"vertexai": True, "api_key": None, "project": project, "location": location}
+        advice = _advice_for_vertex(model, project, location)
+        return _Route(f"{model} (Vertex AI)", identity, credentials.vertex_base_url, advice)
+    raise ConfigurationError(
+        f"The model gemini/{model} needs GEMINI_API_KEY (made at https://aistudio.google.com/apikey), "
+        "or GOOGLE_CLOUD_PROJECT for Vertex AI."
+    )
 
 
 def _advice_for_key(model: str) -> Advice:
@@ -103,16 +123,16 @@ def _advice_for_key(model: str) -> Advice:
     )
 
 
-def _advice_for_vertex(model: str, credentials: ModelCredentials) -> Advice:
+def _advice_for_vertex(model: str, project: str, location: str) -> Advice:
     return Advice(
-        server=f"Vertex AI (project {credentials.google_cloud_project})",
+        server=f"Vertex AI (project {project})",
         refused=(
             "Check GOOGLE_CLOUD_PROJECT, that its Vertex AI API (aiplatform.googleapis.com) is enabled, "
             "and that this identity has the role Vertex AI User (roles/aiplatform.user)."
         ),
         unknown=(
             f"Check the name “{model}” in the setting `model`, and GOOGLE_CLOUD_LOCATION: "
-            f"not every model is in {credentials.google_cloud_location}."
+            f"not every model is in {location}."
         ),
         down="Check the network, and GOOGLE_CLOUD_LOCATION.",
     )

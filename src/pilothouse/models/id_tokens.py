@@ -13,7 +13,8 @@ FETCH_DEADLINE = timedelta(seconds=30)
 
 class IdTokens:
     """The ID token for one audience, from application-default credentials or the metadata server: fetched when it is
-    first asked for, and again five minutes before it expires. Raises `google.auth.exceptions.GoogleAuthError`."""
+    first asked for, and again five minutes before it expires. Raises `ModelKeyInvalid` where no identity is found, and
+    `ModelUnavailable`."""
 
     def __init__(self, audience: str) -> None:
         self.audience = audience
@@ -31,13 +32,21 @@ class IdTokens:
 
 def _fetch(audience: str) -> tuple[str, datetime]:
     import requests
+    from google.auth.exceptions import GoogleAuthError
     from google.auth.transport.requests import Request
     from google.oauth2.id_token import (
         fetch_id_token_credentials,  # pyright: ignore[reportUnknownVariableType]  # untyped in google-auth
     )
 
+    from pilothouse.models.google_auth import explain_identity
+
     with requests.Session() as session:
         request = Request(session)
-        credentials: Any = fetch_id_token_credentials(audience, request)
-        credentials.refresh(request)
+        try:
+            credentials: Any = fetch_id_token_credentials(audience, request)
+            credentials.refresh(request)
+        except GoogleAuthError as error:
+            raise explain_identity(
+                error, "or give the server's key, the setting model_api_key"
+            ).error from error
         return credentials.token, credentials.expiry.replace(tzinfo=UTC)

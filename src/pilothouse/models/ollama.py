@@ -29,7 +29,7 @@ def url_of(host: str) -> str:
     # 0.0.0.0 is an address to listen on, not to call.
     address = url.netloc.replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - it is replaced
     port = "" if url.port else ":11434" if url.scheme == "http" else ":443"
-    return f"{url.scheme}://{address}{port}{url.path}"
+    return f"{url.scheme}://{address}{port}{url.path.removesuffix('/v1')}/v1"
 
 
 def endpoint_of(model: str, host: str) -> Endpoint:

@@ -3,17 +3,16 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
+from urllib.parse import urlsplit
 
 import httpx2
 import openai
-from google.auth.exceptions import GoogleAuthError
 from langchain_openai import ChatOpenAI
 
-from pilothouse.errors import ModelUnknown
+from pilothouse.errors import ModelError, ModelUnknown
 from pilothouse.models.connections import explain_connection
 from pilothouse.models.endpoints import OPENAI_URL, Endpoint
 from pilothouse.models.failures import Failure, Refusal, causes, cut_off, delay_in, refused, sentence
-from pilothouse.models.google_auth import explain_identity
 from pilothouse.models.policies import CONNECT, SILENCE, RetryPolicy
 from pilothouse.models.retries import RetryingChatModel
 
@@ -39,8 +38,8 @@ class OpenAIChat(RetryingChatModel, ChatOpenAI):
                 return cut_off(self._advice)
             if isinstance(cause, openai.APIError) and not isinstance(cause, openai.APIConnectionError):
                 return refused(_refusal(cause, self._secrets), self._advice)
-            if isinstance(cause, GoogleAuthError):
-                return explain_identity(cause, "or give the server's key, the setting model_api_key")
+            if isinstance(cause, ModelError):
+                return Failure(cause, retry=cause.retryable)  # no ID token
             if failure := explain_connection(cause, self._advice):
                 return failure
         return None
@@ -50,19 +49,23 @@ class OpenAIChat(RetryingChatModel, ChatOpenAI):
 async def open_endpoint(endpoint: Endpoint, policy: RetryPolicy) -> AsyncGenerator[OpenAIChat]:
     """A client for the endpoint, closed at the end."""
     timeout = httpx2.Timeout(SILENCE.total_seconds(), connect=CONNECT.total_seconds())
-    async with openai.DefaultAsyncHttpxClient(timeout=timeout) as connections:
+    # No proxy stands between us and a server on this machine.
+    proxies = urlsplit(endpoint.url).hostname not in {"localhost", "127.0.0.1", "::1"}
+    async with openai.DefaultAsyncHttpxClient(timeout=timeout, trust_env=proxies) as connections:
         model = OpenAIChat(
             model=endpoint.model,
             base_url=endpoint.url,
             api_key=_bearer(endpoint),
             http_async_client=connections,
+            http_socket_options=(),
             timeout=timeout,
             stream_chunk_timeout=SILENCE.total_seconds(),
             max_retries=0,
             stream_usage=endpoint.streams_usage,
             use_responses_api=None if endpoint.url == OPENAI_URL else False,
         )
-        yield model.set_up(policy, endpoint.advice, endpoint.secrets)
+        keys = (endpoint.key,) if isinstance(endpoint.key, str) else ()
+        yield model.set_up(policy, endpoint.advice, (*endpoint.secrets, *keys))
 
 
 async def first_model(endpoint: Endpoint) -> str:
