@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import aclosing
 
 from pilothouse.errors import LeaseLost, NotFound, PilothouseError
 from pilothouse.events import Interrupt, RunEnded, RunError, ThreadId
@@ -95,8 +96,9 @@ class Runner:
             request=run.request,
             metadata=run.metadata,
         )
-        async for events in engine.run(request):
-            await lease.append(events)
+        async with aclosing(engine.run(request)) as batches:
+            async for events in batches:
+                await lease.append(events)
         interrupts: Sequence[Interrupt] = await engine.interrupts(run.principal, run.thread_id)
         return RunEnded("interrupted" if interrupts else "success", interrupts=tuple(interrupts))
 

@@ -146,5 +146,5 @@ async def _import_langgraph() -> None:
 def _zone_of_this_machine() -> str:
     import whenever
 
-    system: Any = getattr(whenever, "SYSTEM_TZ")  # noqa: B009  the stubs give it no type
-    return whenever.Instant.now().to_tz(system).tz_id or "UTC"
+    now: Any = whenever.Instant.now()  # the stubs give the system's zone no type
+    return now.to_tz(getattr(whenever, "SYSTEM_TZ")).tz_id or "UTC"  # noqa: B009
