@@ -83,6 +83,26 @@ def test_threads_are_found_by_metadata_status_ids_and_values(run: Run) -> None:
     run(scenario)
 
 
+def test_an_agents_threads_are_found_by_its_name_in_the_metadata(run: Run) -> None:
+    async def scenario(served: Served) -> None:
+        tag = {"test": str(uuid4())}
+        named = await served.thread(metadata=tag, graph_id="echo")
+        ran = await served.thread(metadata=tag)
+        await served.sdk.runs.wait(ran, "echo", input=says("hi"))
+        other = await served.thread(metadata=tag)
+        await served.sdk.runs.wait(other, "adds", input=says("hi"))
+
+        assistant = (await served.sdk.assistants.get("echo"))["assistant_id"]
+        for agent in ({"graph_id": "echo"}, {"assistant_id": assistant}):
+            found = await served.sdk.threads.search(metadata={**tag, **agent})
+            assert {thread["thread_id"] for thread in found} == {named, ran}
+        assert await served.sdk.threads.count(metadata={**tag, "graph_id": "nobody"}) == 0
+        shown = (await served.sdk.threads.get(ran))["metadata"]
+        assert shown == {**tag, "graph_id": "echo", "assistant_id": assistant}
+
+    run(scenario)
+
+
 def test_a_search_is_sorted_paged_and_cut_to_the_chosen_fields(run: Run) -> None:
     async def scenario(served: Served) -> None:
         tag = {"test": str(uuid4())}

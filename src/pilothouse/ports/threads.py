@@ -30,6 +30,8 @@ class ThreadQuery(msgspec.Struct, frozen=True):
     """Which threads: those whose metadata contains every pair of `metadata`, newest first unless said otherwise."""
 
     metadata: Mapping[str, object] = {}
+    graph_id: str | None = None
+    """The agent that ran last, or where none ran, the `graph_id` of the metadata."""
     status: ThreadStatus | None = None
     ids: Sequence[ThreadId] | None = None
     limit: int = 10

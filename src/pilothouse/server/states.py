@@ -38,7 +38,11 @@ class States:
         agent_id = thread.graph_id or _graph_id(thread)
         if agent_id is None:
             return None
-        return await self._agents.engine(find_agent(self._agents.list(), agent_id).agent_id)
+        return await self._agents.engine(self.agent_id(agent_id))
+
+    def agent_id(self, name: str) -> AgentId:
+        """The agent with this id or assistant id. Raises `NotFound`."""
+        return find_agent(self._agents.list(), name).agent_id
 
     async def engine_to_write(self, thread: Thread) -> Engine:
         """The engine that a state is written with; the only agent's on a thread without one. Raises `InvalidRequest`."""

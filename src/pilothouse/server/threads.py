@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -136,7 +137,7 @@ class ThreadRoutes:
 
     async def search(self, call: Call, body: ThreadSearch) -> Response:
         """Find threads by metadata, status, ids or values of their state."""
-        query = body.query()
+        query = self._of_agent(body.query())
         with_states = bool(body.values) or not body.select or bool(_NEEDS_STATE.intersection(body.select))
         if body.values:
             found = await self._with_values(call.principal, query, body.values)
@@ -148,11 +149,19 @@ class ThreadRoutes:
 
     async def count(self, call: Call, body: ThreadCount) -> Response:
         """Count threads by metadata, status or values of their state."""
-        query = ThreadQuery(metadata=body.metadata or {}, status=body.status, limit=0)
+        query = self._of_agent(body.query())
         if body.values:
             return json_reply(len(await self._with_values(call.principal, query, body.values)))
         _, total = await self._threads.search(call.principal, query)
         return json_reply(total)
+
+    def _of_agent(self, query: ThreadQuery) -> ThreadQuery:
+        """The query with the agent's own id, by whichever it was named; no thread belongs to an unknown one."""
+        if query.graph_id is None:
+            return query
+        with suppress(NotFound):
+            return msgspec.structs.replace(query, graph_id=self._states.agent_id(query.graph_id))
+        return query
 
     async def _with_values(
         self, principal: Principal, query: ThreadQuery, values: Mapping[str, object]

@@ -8,10 +8,11 @@ import msgspec
 from msgspec import Meta
 
 from pilothouse.errors import InvalidRequest
-from pilothouse.events import Interrupt, Json
+from pilothouse.events import AgentId, Interrupt, Json
 from pilothouse.ports.engines import StateSnapshot
 from pilothouse.ports.threads import Thread, ThreadQuery, ThreadStatus
 from pilothouse.wire import decoding
+from pilothouse.wire.assistants import assistant_id
 from pilothouse.wire.paging import Limit, Skip
 from pilothouse.wire.replies import instant
 
@@ -68,8 +69,10 @@ class ThreadSearch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def query(self) -> ThreadQuery:
         """Without `values`, which the store does not know."""
+        metadata, agent = split_metadata(self.metadata)
         return ThreadQuery(
-            metadata=self.metadata or {},
+            metadata=metadata,
+            graph_id=agent,
             status=self.status,
             ids=None if self.ids is None else [decoding.thread_id(text) for text in self.ids],
             limit=10 if self.limit is None else self.limit,
@@ -83,6 +86,20 @@ class ThreadCount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metadata: Object | None = None
     values: Object | None = None
     status: ThreadStatus | None = None
+
+    def query(self) -> ThreadQuery:
+        """Without `values`, and for no thread itself."""
+        metadata, agent = split_metadata(self.metadata)
+        return ThreadQuery(metadata=metadata, graph_id=agent, status=self.status, limit=0)
+
+
+def split_metadata(metadata: Object | None) -> tuple[Object, str | None]:
+    """The metadata to look for, and apart from it the agent: clients find an agent's threads by `graph_id` or
+    `assistant_id` in the metadata, where LangGraph's server writes them."""
+    rest = dict(metadata or {})
+    agent = rest.pop("assistant_id", None)
+    agent = rest.pop("graph_id", agent)
+    return rest, agent
 
 
 class ThreadPrune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -170,6 +187,7 @@ class _State(msgspec.Struct, frozen=True):
 
 
 _state = msgspec.json.Decoder(_State)
+_object = msgspec.json.Decoder(dict[str, Json])
 _NO_VALUES = Json(b"null")
 
 
@@ -187,12 +205,19 @@ def thread_reply(thread: Thread, state: StateSnapshot | None = None) -> ThreadRe
         created_at=instant(thread.created_at_ms),
         updated_at=changed,
         state_updated_at=changed,
-        metadata=thread.metadata,
+        metadata=_shown_metadata(thread),
         status=thread.status,
         error=error,
         values=values,
         interrupts=interrupts,
     )
+
+
+def _shown_metadata(thread: Thread) -> Json:
+    if thread.graph_id is None:
+        return thread.metadata
+    agent = {"graph_id": thread.graph_id, "assistant_id": assistant_id(AgentId(thread.graph_id))}
+    return Json(msgspec.json.encode({**_object.decode(thread.metadata), **agent}))
 
 
 def _by_id(interrupts: Sequence[Interrupt]) -> dict[str, Json]:
@@ -207,8 +232,6 @@ EMPTY_STATE = StateSnapshot(
     )
 )
 """The state of a thread on which nothing ran."""
-
-_object = msgspec.json.Decoder(dict[str, Json])
 
 
 def state_body(state: StateSnapshot, select: Sequence[str] | None = None) -> bytes:

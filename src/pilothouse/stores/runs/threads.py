@@ -112,9 +112,11 @@ class RedisThreads:
 def _matches(thread: Thread, query: ThreadQuery) -> bool:
     if query.status is not None and thread.status != query.status:
         return False
-    if not query.metadata:
+    if not query.metadata and query.graph_id is None:
         return True
     metadata = msgspec.json.decode(thread.metadata, type=dict[str, object])
+    if query.graph_id not in (None, thread.graph_id or metadata.get("graph_id")):
+        return False
     return all(name in metadata and metadata[name] == value for name, value in query.metadata.items())
 
 
