@@ -58,8 +58,7 @@ def render(
     ours = next((reading for reading in readings if reading.host == "ours"), None)
     for reading in readings:
         cells = (
-            f"{reading.label} {reading.version}"
-            + (f" ({reading.errors} runs failed)" if reading.errors else ""),
+            reading.label + (f" ({reading.errors} runs failed)" if reading.errors else ""),
             _beside(reading.cpu_ms, ours and ours.cpu_ms, "{:.1f} ms"),
             f"{reading.cpu_ms / floor:.1f}",
             _beside(reading.alone_cpu_ms, ours and ours.alone_cpu_ms, "{:.1f} ms"),
