@@ -1,31 +1,42 @@
-"""Fill in a tool's arguments from a message: the tool's examples are the prompt, its schema and hints the grammar."""
+"""Fill in a tool's arguments from a message: the tool's examples are the prompt, its schema and hints the grammar.
+
+Arguments are written one at a time. So the model writes values only, never the form around them; what one argument
+took from the message is gone for the next; and an optional one is left out where nothing could be it.
+"""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from pilothouse.models.embedded.grammar import FREE_STRING, INTEGER, NUMBER, Grammar, literal
-from pilothouse.models.embedded.hints import Hint, hints
-from pilothouse.models.embedded.vocabulary import numbers, spans, tokens, unique, words
-from pilothouse.models.embedded.wire import Function
+from pilothouse.models.embedded.grammar import Grammar, literal
+from pilothouse.models.embedded.hints import learn
+from pilothouse.models.embedded.llama import Llama, LlamaFailed
+from pilothouse.models.embedded.schemas import Material, ValueGrammar
+from pilothouse.models.embedded.vocabulary import Token, tokens, words
+from pilothouse.models.embedded.wire import Example, Function, Usage
 
-ARGUMENT_TOKENS = 256
-_LONGEST_MESSAGE_WORDS = 300
-"""A longer message is not taken apart: the model then writes freely."""
-_EVERYTHING = Hint("free")
+_VALUE_TOKENS = 400
+_LONGEST_MESSAGE_WORDS = 400
+"""Of a longer message, only the last words are taken apart."""
 
 
 class Source(msgspec.Struct, frozen=True):
-    """What arguments may be made of."""
+    """What arguments are made of."""
 
     message: str
-    earlier: Mapping[str, Any] = {}
-    """The arguments of the call before, in a follow-up: what the message does not change is carried over."""
-    result: str = ""
-    """What that call returned."""
+    earlier: Example | None = None
+    """In a follow-up, the request and the arguments before: what the message does not change is carried over."""
+    refused: Mapping[str, Any] = {}
+    """Arguments that the tool has refused."""
+
+
+class Filled(msgspec.Struct, frozen=True):
+    """A tool's arguments, and what it cost to find them."""
+
+    arguments: Mapping[str, Any]
+    usage: Usage
 
 
 def prefix(tool: Function) -> str:
@@ -33,128 +44,148 @@ def prefix(tool: Function) -> str:
     lines = [f"Write the arguments of the function {tool.name} for the user's request, as JSON."]
     if tool.description:
         lines.append(f"{tool.name}: {tool.description.strip()}")
-    for name, schema in tool.parameters.get("properties", {}).items():
+    for name, schema in _properties(tool).items():
         if schema.get("description"):
             lines.append(f"- {name}: {schema['description']}")
     turns = ["<|im_start|>system\n" + "\n".join(lines) + "<|im_end|>\n"]
-    turns += [
-        ask(e.request) + json.dumps(e.arguments, ensure_ascii=False) + "<|im_end|>\n" for e in tool.examples
-    ]
-    return "".join(turns)
+    return "".join(turns + [_shown(tool, example) for example in tool.examples])
 
 
-def ask(message: str) -> str:
-    """A request that the model is to answer with arguments."""
+async def fill(llama: Llama, tool: Function, source: Source) -> Filled | None:
+    """The arguments; None where the message has nothing that could be one of the required ones."""
+    return await _Filling(llama, tool, source).run()
+
+
+def _properties(tool: Function) -> Mapping[str, Mapping[str, Any]]:
+    """In the order in which arguments are written: the required ones first."""
+    properties: Mapping[str, Mapping[str, Any]] = tool.parameters.get("properties", {})
+    required = tool.parameters.get("required", ())
+    return {name: properties[name] for name in sorted(properties, key=lambda name: name not in required)}
+
+
+def _shown(tool: Function, example: Example) -> str:
+    ordered = {name: example.arguments[name] for name in _properties(tool) if name in example.arguments}
+    return _asked(example.request) + json.dumps(ordered, ensure_ascii=False) + "<|im_end|>\n"
+
+
+def _asked(message: str) -> str:
     message = message.replace("<|", "< |")  # a message can't end its own turn
     return f"<|im_start|>user\n{message}<|im_end|>\n<|im_start|>assistant\n"
 
 
-def grammar(tool: Function, source: Source) -> str:
-    """The arguments that the tool's schema admits and that can be made of the source."""
-    return _Schema(tool, source).grammar()
+class _Filling:
+    """The arguments of one call, as they come about."""
 
-
-class _Schema:
-    """Turns a JSON Schema into a grammar, for one message."""
-
-    def __init__(self, tool: Function, source: Source) -> None:
-        self._schema = tool.parameters
-        self._definitions: Mapping[str, Any] = self._schema.get("$defs", self._schema.get("definitions", {}))
+    def __init__(self, llama: Llama, tool: Function, source: Source) -> None:
+        self._llama = llama
+        self._tool = tool
         self._source = source
-        self._tokens = tokens(source.message)
-        self._long = len(self._tokens) > _LONGEST_MESSAGE_WORDS
-        self._hints = hints(tool)
-        self._grammar = Grammar()
+        self._lessons = learn(tool)
+        self._schemas = _properties(tool)
+        self._earlier: Mapping[str, Any] = source.earlier.arguments if source.earlier else {}
+        required = {*tool.parameters.get("required", ()), *self._earlier}
+        self._required = [name for name in self._schemas if name in required]
+        self._optional = [name for name in self._schemas if name not in required]
+        self._pieces = [tokens(source.message)[-_LONGEST_MESSAGE_WORDS:]]
+        self._text = "".join(token.text + token.after for token in self._pieces[0])
+        self._prompt = _shown(tool, source.earlier) if source.earlier else ""
+        self._prompt += _asked(source.message)
+        self._written = "{"
+        self._arguments: dict[str, Any] = {}
+        self._usage = Usage()
 
-    def grammar(self) -> str:
-        fields: dict[str, str] = {}
-        properties: Mapping[str, Any] = self._schema.get("properties", {})
-        for name, schema in properties.items():
-            value = self._value(schema, self._hints[name])
-            if name in self._source.earlier and len(properties) > 1:
-                carried = literal(json.dumps(self._source.earlier[name], ensure_ascii=False))
-                value = self._grammar.rule(f"{carried} | {value}")
-            fields[name] = value
-        return self._grammar.text(self._grammar.object(fields, self._schema.get("required", ())))
+    async def run(self) -> Filled | None:
+        for position, name in enumerate(self._required):
+            last = position == len(self._required) - 1
+            if not await self._write_required(name, last=last):
+                return None
+        while self._optional and not self._written.endswith("}"):
+            await self._write_optional()
+        return Filled(self._arguments, self._usage)
 
-    def _value(self, schema: Mapping[str, Any], hint: Hint) -> str:
-        schema = self._resolved(schema)
-        if "const" in schema or "enum" in schema:
-            values = schema.get("enum") or [schema["const"]]
-            return self._grammar.one_of(json.dumps(value, ensure_ascii=False) for value in values)
-        for choice in ("anyOf", "oneOf"):
-            if options := [option for option in schema.get(choice, ()) if option.get("type") != "null"]:
-                return self._grammar.rule(" | ".join(self._value(option, hint) for option in options))
-        match schema.get("type"):
-            case "integer" | "number" as kind:
-                return self._number(kind, hint)
-            case "boolean":
-                return self._grammar.one_of(["true", "false"])
-            case "array":
-                item = self._value(schema.get("items", {}), hint)
-                return self._grammar.array(item, schema.get("minItems", 0), schema.get("maxItems"))
-            case "object":
-                return self._object(schema, hint)
-            case _:
-                return self._string(schema, hint)
+    async def _write_required(self, name: str, *, last: bool) -> bool:
+        grammar = Grammar()
+        value = self._value(grammar, name, last=last)
+        if value is None:
+            return False
+        ends = ["}"] if last else [","]
+        if last and self._open_options(Grammar()):
+            ends.append(",")
+        lead = ("" if self._written == "{" else " ") + json.dumps(name) + ":"
+        text = await self._complete(lead, grammar.text(f'" " {value} {grammar.one_of(ends)}'))
+        self._keep(name, json.loads(text[:-1]))
+        return True
 
-    def _resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Follows `$ref`, and takes the one real type of `["string", "null"]`."""
-        if "$ref" in schema:
-            schema = self._definitions.get(str(schema["$ref"]).rsplit("/", 1)[-1], {})
-        if isinstance(schema.get("type"), list):
-            schema = {**schema, "type": next((kind for kind in schema["type"] if kind != "null"), "string")}
-        return schema
+    async def _write_optional(self) -> None:
+        """One more of the optional arguments, or none."""
+        grammar = Grammar()
+        options = self._open_options(grammar)
+        if not options:
+            self._written += "}"
+            return
+        first = self._written == "{"
+        choices = [literal("{}")] if first else []
+        choices += [f"{literal('{' if first else ' ')} {option}" for option in options.values()]
+        self._written = "" if first else self._written
+        text = await self._complete("", grammar.text(" | ".join(choices)))
+        for name, value in json.loads("{" + text[1:-1] + "}").items():
+            del self._optional[: self._optional.index(name) + 1]
+            self._keep(name, value)
 
-    def _object(self, schema: Mapping[str, Any], hint: Hint) -> str:
-        fields = {name: self._value(inner, hint) for name, inner in schema.get("properties", {}).items()}
-        return self._grammar.rule(self._grammar.object(fields, schema.get("required", fields)))
+    def _open_options(self, grammar: Grammar) -> dict[str, str]:
+        """For each optional argument that the message could offer a value for: how it is written, and what follows."""
+        values = {name: self._value(grammar, name, last=False) for name in self._optional}
+        possible = {name: value for name, value in values.items() if value is not None}
+        return {
+            name: f"{literal(json.dumps(name) + ': ')} {value} "
+            + grammar.one_of(["}"] if name == list(possible)[-1] else ["}", ","])
+            for name, value in possible.items()
+        }
 
-    def _number(self, kind: str, hint: Hint) -> str:
-        if hint.origin == "free" or self._long:
-            return INTEGER if kind == "integer" else NUMBER
-        known = self._numbers(hint.constants)
-        if kind == "integer":
-            known = [number for number in known if "." not in number]
-        return self._grammar.one_of(known) if known else "[0-9]"
+    def _value(self, grammar: Grammar, name: str, *, last: bool) -> str | None:
+        """The grammar of an argument's value: a new one, or the one before in a follow-up."""
+        text = " ".join([self._text, *(str(value) for value in self._earlier.values())])
+        material = Material(text, self._pieces, self._source.refused)
+        definitions = self._tool.parameters.get("$defs", {})
+        value = ValueGrammar(definitions, self._lessons, material, grammar).value(name, self._schemas[name])
+        if name not in self._earlier:
+            return value
+        carried = literal(json.dumps(self._earlier[name], ensure_ascii=False))
+        if value is None:
+            return carried
+        must_change = last and all(
+            self._arguments[other] == self._earlier[other] for other in self._arguments
+        )
+        return value if must_change else grammar.rule(f"{carried} | {value}")
 
-    def _string(self, schema: Mapping[str, Any], hint: Hint) -> str:
-        if hint.origin == "free" or self._long or not words(self._source.message):
-            return FREE_STRING
-        if hint.origin == "span":
-            return self._span(schema, hint)
-        if hint.origin == "mixture":
-            return self._mixture(hint)
-        known = [literal(number) for number in self._numbers()]
-        number = self._grammar.rule(" | ".join(known) if known else '""')
-        letter = r'[^0-9"\\\x00-\x1F]'
-        return self._grammar.rule(rf'"\"" {letter}+ ({number} {letter}+)* "\""')
+    async def _complete(self, lead: str, grammar: str) -> str:
+        self._written += lead
+        done = await self._llama.complete(
+            prefix(self._tool), self._prompt + self._written, grammar=grammar, max_tokens=_VALUE_TOKENS
+        )
+        if done.truncated:
+            raise LlamaFailed(f"an argument of {self._tool.name} became too long")
+        self._written += done.text
+        self._usage += Usage(done.prompt_tokens, done.completion_tokens)
+        return done.text
 
-    def _span(self, schema: Mapping[str, Any], hint: Hint) -> str:
-        constants = list(hint.constants)
-        if pattern := schema.get("pattern"):
-            fitting = [
-                span for span in spans(self._source.message) if re.search(pattern, span, re.IGNORECASE)
-            ]
-            if fitting or constants:
-                return self._grammar.one_string_of(unique(fitting + constants))
-        stretch = rf'"\"" {self._grammar.stretch(self._tokens)} "\""'
-        if not constants:
-            return self._grammar.rule(stretch)
-        return self._grammar.rule(f"{self._grammar.one_string_of(constants)} | {stretch}")
+    def _keep(self, name: str, value: Any) -> None:
+        self._arguments[name] = value
+        if self._lessons.hints[name].origin == "span" and not self._lessons.overlapping:
+            self._pieces = _without(self._pieces, value)
 
-    def _mixture(self, hint: Hint) -> str:
-        earlier = " ".join(str(value) for value in self._source.earlier.values())
-        known = [
-            *words(self._source.message),
-            *words(earlier),
-            *self._numbers(hint.constants),
-            *hint.constants,
-        ]
-        signs = [*hint.signs, *re.findall(r"[^\w\s\"\\?!]", self._source.message)]
-        return self._grammar.rule(rf'"\"" {self._grammar.mixture(unique(known), unique(signs))} "\""')
 
-    def _numbers(self, constants: Sequence[str] = ()) -> list[str]:
-        source = self._source
-        said = numbers(f"{source.message} {source.result}")
-        return unique([*said, *(constant for constant in constants if re.fullmatch(r"-?[\d.]+", constant))])
+def _without(pieces: Sequence[Sequence[Token]], value: Any) -> list[list[Token]]:
+    """The pieces, cut where the value stands."""
+    taken = [word.lower() for word in words(str(value))]
+    left: list[list[Token]] = []
+    for index, piece in enumerate(pieces):
+        spoken = [position for position, token in enumerate(piece) if token.is_word]
+        heard = [piece[position].text.lower() for position in spoken]
+        for start in range(len(heard) - len(taken) + 1):
+            if taken and heard[start : start + len(taken)] == taken:
+                first, final = spoken[start], spoken[start + len(taken) - 1]
+                rest = [list(piece[:first]), list(piece[final + 1 :]), *map(list, pieces[index + 1 :])]
+                return left + rest
+        left.append(list(piece))
+    return left

@@ -4,7 +4,7 @@ Text inside a JSON string is JSON-escaped first, then quoted for GBNF.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os.path import commonprefix
 
 from pilothouse.models.embedded.vocabulary import Token
@@ -63,10 +63,11 @@ class Grammar:
         """A JSON string: one of these."""
         return self.one_of(json.dumps(value, ensure_ascii=False) for value in values)
 
-    def stretch(self, tokens: Sequence[Token]) -> str:
-        """A stretch of a text, from one word to the same or a later one, within a JSON string.
+    def stretch(self, tokens: Sequence[Token], edge: Callable[[Token], bool]) -> str | None:
+        """A stretch of a text that begins and ends with tokens that may be an edge, within a JSON string; None if there
+        is none.
 
-        One rule a token: it goes on to the next or, after a word, stops.
+        One rule a token: it goes on to the next or, at an edge, stops.
         """
         starts: list[str] = []
         onward = ""
@@ -74,13 +75,13 @@ class Grammar:
             step = inside_string(token.text)
             if onward:
                 gap = f"{inside_string(token.after)} " if token.after else ""
-                step += f" ({gap}{onward})" + ("?" if token.is_word else "")
-            elif not token.is_word:
+                step += f" ({gap}{onward})" + ("?" if edge(token) else "")
+            elif not edge(token):
                 continue
             onward = self.rule(step)
-            if token.is_word:
+            if edge(token):
                 starts.append(onward)
-        return self.rule(" | ".join(starts))
+        return self.rule(" | ".join(starts)) if starts else None
 
     def mixture(self, words: Iterable[str], signs: Iterable[str], most: int = 40) -> str:
         """Words in any order, with signs between them so that two never run together, within a JSON string."""

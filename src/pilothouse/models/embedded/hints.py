@@ -8,17 +8,19 @@ What examples use that does not stand in their requests (`local`, `sqrt`, `100`)
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import permutations
 from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
 
-from pilothouse.models.embedded.vocabulary import contains, numbers, unique, words
+from pilothouse.models.embedded.vocabulary import FUNCTION_WORDS, contains, numbers, unique, words
 from pilothouse.models.embedded.wire import Function
 
 Origin: TypeAlias = Literal["span", "mixture", "own words", "free"]
 
 _MOSTLY = 0.6
 """How much of what the examples show makes a rule."""
+_SHORT_WORDS = 4
 
 
 class Hint(msgspec.Struct, frozen=True):
@@ -29,17 +31,39 @@ class Hint(msgspec.Struct, frozen=True):
     """What need not stand in the message: values of a span, words of a mixture, numbers."""
     signs: tuple[str, ...] = ()
     """What may stand between a mixture's words."""
+    known: frozenset[str] = frozenset()
+    """The examples' values (of a span) or their words (of a mixture), in lower case."""
+    short: bool = False
+    """A span of a few words: a name, a time, a place; not a sentence."""
+    with_digits: bool = False
+    """Such a span has digits, unless it is a known one."""
 
 
-def hints(tool: Function) -> dict[str, Hint]:
-    """A hint for each property of the tool's arguments."""
+class Lessons(msgspec.Struct, frozen=True):
+    """What a tool's schema and examples teach."""
+
+    hints: Mapping[str, Hint]
+    frame: frozenset[str]
+    """Words that belong to questions and not to values: those of the examples' requests that are part of no value, and
+    function words; in lower case."""
+    overlapping: bool
+    """Do the spans of two properties ever share words?"""
+
+
+def learn(tool: Function) -> Lessons:
+    """What the tool's examples teach about its arguments."""
     properties: Mapping[str, Mapping[str, Any]] = tool.parameters.get("properties", {})
-    return {
+    found = {
         name: _hint(
             schema, [(e.request, leaf) for e in tool.examples for leaf in _leaves(e.arguments.get(name))]
         )
         for name, schema in properties.items()
     }
+    values = [[str(leaf) for leaf in _leaves(example.arguments)] for example in tool.examples]
+    inside = {word.lower() for row in values for value in row for word in words(value)}
+    asked = {word.lower() for example in tool.examples for word in words(example.request)}
+    overlapping = any(contains(one, other) for row in values for one, other in permutations(row, 2))
+    return Lessons(found, frozenset(asked - inside) | FUNCTION_WORDS, overlapping)
 
 
 def _leaves(value: Any) -> list[str | float]:
@@ -61,9 +85,28 @@ def _hint(schema: Mapping[str, Any], shown: Sequence[tuple[str, str | float]]) -
         return _number_hint([(request, value) for request, value in shown if not isinstance(value, str)])
     foreign = unique(value for request, value in texts if not contains(request, value))
     present = sum(contains(request, value) for request, value in texts)
-    if schema.get("x-span") or present >= _MOSTLY * len(texts):
-        return Hint("span", tuple(foreign))
+    composed = [value for value in foreign if _is_composed(value, texts)]
+    if schema.get("x-span") or (present >= _MOSTLY * len(texts) and not composed):
+        return _span_hint([value for _, value in texts], foreign)
     return _mixture_hint(texts)
+
+
+def _is_composed(value: str, texts: Sequence[tuple[str, str]]) -> bool:
+    """Is the value put together from words of its request, and not a fixed one?"""
+    request = next(request for request, shown in texts if shown == value)
+    known = {word.lower() for word in words(request)} | set(numbers(request))
+    return any(word.lower() in known for word in words(value))
+
+
+def _span_hint(values: Sequence[str], foreign: Sequence[str]) -> Hint:
+    with_digits = sum(any(character.isdigit() for character in value) for value in values)
+    return Hint(
+        "span",
+        tuple(foreign),
+        known=frozenset(value.lower() for value in values),
+        short=all(len(words(value)) <= _SHORT_WORDS for value in values),
+        with_digits=with_digits >= _MOSTLY * len(values),
+    )
 
 
 def _number_hint(shown: Sequence[tuple[str, float]]) -> Hint:
@@ -83,6 +126,7 @@ def _mixture_hint(texts: Sequence[tuple[str, str]]) -> Hint:
         foreign += [word for word in words(value) if word.lower() not in known]
     if len(foreign) <= (1 - _MOSTLY) * total:
         signs = unique(sign for _, value in texts for sign in re.findall(r"[^\w\s]", value))
-        return Hint("mixture", tuple(unique(foreign)), tuple(signs))
+        vocabulary = frozenset(word.lower() for _, value in texts for word in words(value))
+        return Hint("mixture", tuple(unique(foreign)), tuple(signs), known=vocabulary)
     invents_numbers = any(character.isdigit() for word in foreign for character in word)
     return Hint("free" if invents_numbers else "own words")

@@ -21,6 +21,9 @@ Label = TypeVar("Label", bound=Hashable)
 
 SURE_ENOUGH = 0.40
 """Below this, a message is taken for conversation."""
+_WORTH_A_TRY = 0.15
+"""If the best tool turns out not to fit, the others down to here are tried."""
+_GOES_ON = 0.5
 
 _MEANING_WEIGHT = 12.0
 _WORDING_WEIGHT = 12.0
@@ -68,37 +71,32 @@ class Router:
             lessons += [(example.request, tool.name) for example in tool.examples]
             lessons.append((re.sub(r"[\W_]+", " ", tool.name), tool.name))
             if tool.description:
-                lessons.append((tool.description.split("\n")[0], tool.name))
+                lessons.append((re.split(r"(?<=[.:])\s", tool.description)[0], tool.name))
         sentences, labels = zip(*lessons, strict=True)
         self._tools = {tool.name for tool in tools}
         self._classifier = Classifier(encoder, sentences, labels)
+        whole = [*sentences, *smalltalk.STANDS_ALONE]
+        kinds = [False] * len(whole) + [True] * len(smalltalk.CONTINUES)
+        self._goes_on = Classifier(encoder, [*whole, *smalltalk.CONTINUES], kinds)
 
-    def route(self, message: str) -> Route:
-        """The best target; conversation, unless it is sure enough."""
-        scores = self._classifier.scores(message)
-        target = max(scores, key=scores.__getitem__)
-        if scores[target] < SURE_ENOUGH:
-            return Route(CHAT, scores[CHAT])
-        return Route(target, scores[target])
+    def goes_on(self, message: str) -> bool:
+        """Does the message take up the request before it? It then makes no sense alone."""
+        return self._goes_on.scores(message)[True] >= _GOES_ON
 
-    def best_tool(self, message: str) -> Route:
-        """The best tool, however unsure."""
-        scores = {
-            name: score for name, score in self._classifier.scores(message).items() if name in self._tools
-        }
-        target = max(scores, key=scores.__getitem__)
-        return Route(target, scores[target])
+    def routes(self, message: str) -> list[Route]:
+        """The targets worth trying, the best first; at last, conversation."""
+        found = self._ranked(message)
+        if found[0].confidence < SURE_ENOUGH:
+            found = []
+        return [*(route for route in found if route.confidence >= _WORTH_A_TRY), Route(CHAT, 1.0)]
 
+    def tools_by_likelihood(self, message: str) -> list[str]:
+        """The tools alone, the best first, however unlikely."""
+        return [route.target for route in self._ranked(message) if route.target in self._tools]
 
-class FollowUps:
-    """Tells messages that take up the request before them from those that don't."""
-
-    def __init__(self, encoder: SentenceEncoder) -> None:
-        labels = [True] * len(smalltalk.CONTINUES) + [False] * len(smalltalk.STANDS_ALONE)
-        self._classifier = Classifier(encoder, (*smalltalk.CONTINUES, *smalltalk.STANDS_ALONE), labels)
-
-    def likelihood(self, message: str) -> float:
-        return self._classifier.scores(message)[True]
+    def _ranked(self, message: str) -> list[Route]:
+        found = [Route(target, score) for target, score in self._classifier.scores(message).items()]
+        return sorted(found, key=lambda route: -route.confidence)
 
 
 def _fit(rows: Matrix, truth: NDArray[np.int64], classes: int, strength: float) -> Matrix:

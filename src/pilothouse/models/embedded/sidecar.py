@@ -10,7 +10,7 @@ import secrets
 import socket
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -108,7 +108,8 @@ class EmbeddedModel:
     ) -> None:
         if self._supervisor:
             self._supervisor.cancel()
-        await self._stack.__aexit__(kind, error, trace)
+        # Without the error: it is the caller's, and a task group would wrap it.
+        await self._stack.__aexit__(None, None, None)
 
     async def ready(self) -> None:
         """Return when the model answers; the first call starts it.
@@ -188,7 +189,7 @@ class EmbeddedModel:
         assert process.stdin
         assert process.stderr
         async with asyncio.TaskGroup() as tasks:
-            reader = tasks.create_task(_read_lines(process.stderr, last_words.append))
+            reader = tasks.create_task(_read_lines(process.stderr, last_words))
             try:
                 with suppress(ConnectionError):
                     process.stdin.write(msgspec.json.encode(self._orders(path)) + b"\n")
@@ -230,6 +231,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-async def _read_lines(stream: asyncio.StreamReader, keep: Callable[[str], None]) -> None:
+async def _read_lines(stream: asyncio.StreamReader, last_words: deque[str]) -> None:
     while line := await stream.readline():
-        keep(line.decode(errors="replace").rstrip())
+        last_words.append(line.decode(errors="replace").rstrip())
+        _log.info("the embedded model's process wrote", extra={"line": last_words[-1]})

@@ -7,9 +7,11 @@ from typing import Any, TypeAlias, cast
 
 import msgspec
 
-from pilothouse.models.embedded import filling
+from pilothouse.models.embedded.filling import Source, fill
+from pilothouse.models.embedded.followups import Earlier, earlier_turn, rewrite
+from pilothouse.models.embedded.hints import learn
 from pilothouse.models.embedded.llama import Llama
-from pilothouse.models.embedded.routing import CHAT, IDENTITY, FollowUps, Router
+from pilothouse.models.embedded.routing import CHAT, IDENTITY, Router
 from pilothouse.models.embedded.sentences import SentenceEncoder
 from pilothouse.models.embedded.wire import ChatRequest, Function, Message, Usage
 
@@ -48,7 +50,6 @@ class Turns:
         self._llama = llama
         self._encoder = encoder
         self._label = label
-        self._follow_ups = FollowUps(encoder)
         self._routers: dict[bytes, Router] = {}
 
     async def next(self, request: ChatRequest) -> Turn:
@@ -65,31 +66,47 @@ class Turns:
         return await self._routed(request)
 
     async def _forced(self, request: ChatRequest, name: str) -> Turn:
+        """A call, whatever the message says: the named tool, or the likeliest."""
         message = request.messages[-1].content
-        if not name:
-            name = self._router(request.tools).best_tool(message).target
-        tool = next(tool for tool in request.tools if tool.name == name)
-        return await self._call(tool, filling.Source(message=message))
+        names = [name] if name else self._router(request.tools).tools_by_likelihood(message)
+        by_name = {tool.name: tool for tool in request.tools}
+        for candidate in names:
+            if call := await self._call(by_name[candidate], Source(message)):
+                return call
+        return CallTool(names[0], "{}", Usage())
 
     async def _routed(self, request: ChatRequest) -> Turn:
         message = request.messages[-1].content
-        tools = offered(request.tools)
-        route = self._router(tools).route(message)
-        if route.target == IDENTITY:
-            return Say(self._introduction(tools))
-        if route.target == CHAT:
-            return Talk(request.messages)
-        tool = next(tool for tool in tools if tool.name == route.target)
-        return await self._call(tool, filling.Source(message=message))
+        tools = {tool.name: tool for tool in offered(request.tools)}
+        earlier = earlier_turn(request.messages)
+        router = self._router(tuple(tools.values()))
+        if earlier and earlier.tool in tools and router.goes_on(message):
+            call = await self._followed(tools[earlier.tool], earlier, message)
+            if call:
+                return call
+        for route in router.routes(message):
+            if route.target == IDENTITY:
+                return Say(self._introduction(request.tools))
+            if route.target in tools and (call := await self._call(tools[route.target], Source(message))):
+                return call
+            if route.target == CHAT:
+                break
+        return Talk(request.messages)
 
-    async def _call(self, tool: Function, source: filling.Source) -> CallTool:
-        done = await self._llama.complete(
-            filling.prefix(tool),
-            filling.ask(source.message),
-            grammar=filling.grammar(tool, source),
-            max_tokens=filling.ARGUMENT_TOKENS,
-        )
-        return CallTool(tool.name, done.text, Usage(done.prompt_tokens, done.completion_tokens))
+    async def _followed(self, tool: Function, earlier: Earlier, message: str) -> CallTool | None:
+        """The tool again: with the arguments before where the message gives no others, or, where arguments are more than
+        stretches of a message, with a message that was made whole."""
+        origins = {hint.origin for hint in learn(tool).hints.values()}
+        if origins <= {"span"}:
+            return await self._call(tool, Source(message, earlier=earlier.asked))
+        whole = await rewrite(self._llama, earlier, message)
+        return await self._call(tool, Source(whole.message), whole.usage)
+
+    async def _call(self, tool: Function, source: Source, spent: Usage = Usage()) -> CallTool | None:  # noqa: B008 - immutable
+        filled = await fill(self._llama, tool, source)
+        if filled is None:
+            return None
+        return CallTool(tool.name, json.dumps(filled.arguments, ensure_ascii=False), spent + filled.usage)
 
     def _router(self, tools: Sequence[Function]) -> Router:
         key = msgspec.json.encode(tools)

@@ -30,6 +30,15 @@ _TENS = re.compile(
 _SCALED = re.compile(r"(\d+(?:\.\d+)?)\s*(k|thousand|m|mn|million|bn|billion)\b", re.IGNORECASE)
 _SCALES = {"k": 1e3, "t": 1e3, "m": 1e6, "b": 1e9}
 
+FUNCTION_WORDS = frozenset(
+    "a an the and or but if so then than of in on at to from for by with about into as is are was were be been do does did "
+    "am i me my you your he him his she her it its we our they them their this that these those there what whats what's "
+    "which who whom whose when where why how please pls plz hey hi hello ok okay now just also too not no yes".split()
+)
+"""Words that hold a sentence together: they never begin or end a name."""
+REFERENCES = frozenset({"that", "it", "this", "those", "them", "these", "result", "there"})
+"""Words that stand for something said before."""
+
 
 class Token:
     """A word, number or sign, and what stands between it and the next one."""
@@ -46,7 +55,7 @@ def tokens(text: str) -> list[Token]:
     """The text in pieces; joined with what stands between them they give it back."""
     found = list(_TOKEN.finditer(text))
     ends = [match.start() for match in found[1:]] + [len(text)]
-    return [Token(match.group(), text[match.end() : end]) for match, end in zip(found, ends, strict=True)]
+    return [Token(match.group(), text[match.end() : end]) for match, end in zip(found, ends, strict=False)]
 
 
 def words(text: str) -> list[str]:
