@@ -28,11 +28,7 @@ class Gate:
 
     async def hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reached.set()
-        opened = asyncio.create_task(self._open.wait())  # noqa: TID251 - ended below
-        gone = asyncio.create_task(reader.read())  # noqa: TID251 - ended below
-        await asyncio.wait([opened, gone], return_when=asyncio.FIRST_COMPLETED)
-        opened.cancel()
-        gone.cancel()
+        await self._open.wait()
         writer.write(b"\n")
         writer.close()
 

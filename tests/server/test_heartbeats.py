@@ -29,7 +29,7 @@ def streamed(*given: Sequence[Record] | Exception) -> list[bytes]:
     return asyncio.run(read())
 
 
-def waited(*given: Sequence[Record]) -> list[bytes]:
+def waited(*given: Sequence[Record] | Exception) -> list[bytes]:
     async def thread_values() -> bytes:
         return b'{"of":"thread"}'
 
@@ -62,6 +62,12 @@ def test_a_run_that_goes_while_it_is_followed_is_told_as_an_error() -> None:
     *_, last = streamed([VALUES], NotFound("There is no run r."))
 
     assert last == b'event: error\ndata: {"error":"not_found","message":"There is no run r."}\n\n'
+
+
+def test_a_run_that_goes_while_it_is_waited_for_came_to_an_error() -> None:
+    told = b'{"__error__":{"error":"not_found","message":"There is no run r."}}'
+
+    assert waited([VALUES], NotFound("There is no run r.")) == [told]
 
 
 def test_trouble_of_the_server_is_no_end_of_the_run() -> None:

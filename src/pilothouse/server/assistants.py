@@ -7,7 +7,15 @@ from typing import Any
 from starlette.responses import Response
 
 from pilothouse.ports.engines import AgentInfo, Agents, Engine
-from pilothouse.server.calls import Call, Operation, body_operation, json_bytes, json_reply, operation
+from pilothouse.server.calls import (
+    Call,
+    Operation,
+    body_operation,
+    json_bytes,
+    json_reply,
+    operation,
+    pagination,
+)
 from pilothouse.server.parts import Parts
 from pilothouse.wire.assistants import (
     AssistantCount,
@@ -102,11 +110,3 @@ class AssistantRoutes:
 
     async def _engine(self, call: Call) -> Engine:
         return await self._agents.engine(self._agent(call).agent_id)
-
-
-def pagination(total: int, offset: int, limit: int) -> dict[str, str]:
-    """The headers that tell how much there is, and where the next page begins if there is one."""
-    headers = {"x-pagination-total": str(total)}
-    if offset + limit < total:
-        headers["x-pagination-next"] = str(offset + limit)
-    return headers

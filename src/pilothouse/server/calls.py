@@ -117,6 +117,14 @@ def json_bytes(body: bytes, headers: dict[str, str] | None = None) -> Response:
     return Response(body, 200, headers, "application/json")
 
 
+def pagination(total: int, offset: int, limit: int) -> dict[str, str]:
+    """The headers that tell how much there is, and where the next page begins if there is one."""
+    headers = {"x-pagination-total": str(total)}
+    if offset + limit < total:
+        headers["x-pagination-next"] = str(offset + limit)
+    return headers
+
+
 class _Endpoint:
     """A handler as an ASGI app."""
 

@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from pilothouse.errors import NotFound
 from pilothouse.events import Record
-from pilothouse.wire.runs import RunResult
+from pilothouse.wire.runs import RunResult, error_result
 from pilothouse.wire.sse import HEARTBEAT
 from pilothouse.wire.streaming_v1 import StreamEncoder, error_frame
 
@@ -96,13 +96,17 @@ async def result_chunks(
 ) -> AsyncGenerator[bytes, None]:
     """A line break when nothing happens, so that the connection lives, and at the end what the run came to.
 
-    `thread_values` is asked where the run's own log has no values.
+    `thread_values` is asked where the run's own log has no values. A run that is deleted meanwhile came to an error.
     """
     result = RunResult()
-    async with aclosing(batches) as closing:
-        async for batch in closing:
-            for record in batch:
-                result.absorb(record)
-            if not batch:
-                yield KEEP_ALIVE
-    yield result.body() or result.with_interrupts(await thread_values())
+    try:
+        async with aclosing(batches) as closing:
+            async for batch in closing:
+                for record in batch:
+                    result.absorb(record)
+                if not batch:
+                    yield KEEP_ALIVE
+    except NotFound as error:
+        yield error_result(error.code, str(error))
+    else:
+        yield result.body() or result.with_interrupts(await thread_values())

@@ -13,8 +13,15 @@ from pilothouse.errors import InvalidRequest, NotFound
 from pilothouse.events import ThreadId
 from pilothouse.ports.principals import Principal
 from pilothouse.ports.threads import Thread, ThreadQuery
-from pilothouse.server.assistants import pagination
-from pilothouse.server.calls import Call, Operation, body_operation, json_bytes, json_reply, operation
+from pilothouse.server.calls import (
+    Call,
+    Operation,
+    body_operation,
+    json_bytes,
+    json_reply,
+    operation,
+    pagination,
+)
 from pilothouse.server.errors import error_reply
 from pilothouse.server.parts import Parts
 from pilothouse.server.states import States

@@ -15,7 +15,7 @@ from pilothouse.wire.decoding import OptionalJson, json_object, json_value
 from pilothouse.wire.paging import Limit, Skip
 from pilothouse.wire.replies import instant
 from pilothouse.wire.stream_modes import stream_modes
-from pilothouse.wire.streaming_v1 import error_of
+from pilothouse.wire.streaming_v1 import ErrorData, error_of
 
 Durability = Literal["sync", "async", "exit"]
 Nodes = str | Sequence[str] | None
@@ -162,6 +162,11 @@ def run_reply(run: Run) -> RunReply:
     )
 
 
+def error_result(code: str, message: str) -> bytes:
+    """What clients that wait get of a run that failed."""
+    return msgspec.json.encode({"__error__": ErrorData(code, message)})
+
+
 class RunResult:
     """What a run came to, for clients that wait for its end: `absorb` its records, then ask for the `body`."""
 
@@ -182,7 +187,7 @@ class RunResult:
         None if the log has no values: then they are the thread's.
         """
         if self._end is not None and (error := error_of(self._end)):
-            return msgspec.json.encode({"__error__": error})
+            return error_result(error.error, error.message)
         return None if self._values is None else self.with_interrupts(bytes(self._values))
 
     def with_interrupts(self, values: bytes) -> bytes:
