@@ -80,6 +80,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vertex_base_url: str | None = None
     openai_api_key: str | None = None
     openai_base_url: str | None = None
+    model_api_key: str | None = None
+    """For the server that a model's name carries: `openai/NAME@URL`."""
     ollama_host: str | None = None
 
     root: Path = Path()

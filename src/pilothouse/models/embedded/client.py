@@ -1,78 +1,93 @@
-"""The embedded model as a LangChain chat model.
+"""The embedded model as a LangChain chat model. Imports LangChain's OpenAI client: import it when a model is opened.
 
-It is `ChatOpenAI` with two differences: the model is started before the first call, and tools carry their examples. Examples
-are LangChain's `extras["examples"]` or `metadata["examples"]` of a tool: a list of `{"request": …, "arguments": {…}}`.
+It is the client for OpenAI-compatible servers with three differences: the model is started before the first call, tools carry
+their examples, and their results say whether they failed. Examples are LangChain's `extras["examples"]` or
+`metadata["examples"]` of a tool: a list of `{"request": …, "arguments": {…}}`.
 """
 
-from collections.abc import Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, cast
+
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import Field, SecretStr
 
 from pilothouse.models.embedded.sidecar import EmbeddedModel
+from pilothouse.models.failures import Advice
+from pilothouse.models.openai import OpenAIChat
+from pilothouse.models.policies import RetryPolicy
 
-if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
-
-_RETRIES = 1
 _TIMEOUT_SECONDS = 300.0
+_ADVICE = Advice(
+    server="the small model on this machine",
+    refused="Start Pilothouse again.",
+    unknown="Start Pilothouse again.",
+    down="Its process may be starting again: ask once more, and look at the server's log.",
+)
 
 
-def embedded_chat(embedded: EmbeddedModel, **options: Any) -> "BaseChatModel":
-    """A chat model that talks to the embedded one. `options` are `ChatOpenAI`'s, such as `temperature`.
+def embedded_chat(embedded: EmbeddedModel) -> "EmbeddedChat":
+    """A chat model that talks to the embedded one.
 
     Nothing is started until it is asked something; then its calls raise what `EmbeddedModel.ready` raises.
     """
-    defaults = {"max_retries": _RETRIES, "timeout": _TIMEOUT_SECONDS, "stream_usage": True}
-    return _embedded_chat_class()(
+    chat = EmbeddedChat(
         embedded=embedded,
         model=embedded.model,
         base_url=embedded.base_url,
-        api_key=embedded.api_key,
-        **{**defaults, **options},
+        api_key=SecretStr(embedded.api_key),
+        max_retries=0,
+        timeout=_TIMEOUT_SECONDS,
+        stream_usage=True,
     )
+    return chat.set_up(RetryPolicy(), _ADVICE, [embedded.api_key])
 
 
 def tool_on_the_wire(tool: Any) -> dict[str, Any]:
     """A LangChain tool as the model is told of it."""
-    from langchain_core.utils.function_calling import convert_to_openai_tool
-
-    return with_examples(tool, convert_to_openai_tool(tool))
-
-
-def with_examples(tool: Any, definition: Mapping[str, Any]) -> dict[str, Any]:
-    """A tool's definition for the wire, with the examples that the LangChain tool has."""
+    definition = convert_to_openai_tool(tool)
     for home in ("extras", "metadata"):
-        if examples := (getattr(tool, home, None) or {}).get("examples"):
-            function = {**definition["function"], "x-examples": [_plain(example) for example in examples]}
-            return {**definition, "function": function}
-    return dict(definition)
+        notes: Mapping[str, Any] = getattr(tool, home, None) or {}
+        if examples := notes.get("examples"):
+            shown = [_plain(example) for example in cast("Sequence[Any]", examples)]
+            return {**definition, "function": {**definition["function"], "x-examples": shown}}
+    return definition
 
 
 def _plain(example: Any) -> dict[str, Any]:
+    """An example as a mapping, whether it is one or an object such as `ToolExample`."""
     if isinstance(example, Mapping):
-        return {"request": example["request"], "arguments": dict(example["arguments"])}
+        fields = cast("Mapping[str, Any]", example)
+        return {"request": fields["request"], "arguments": dict(fields["arguments"])}
     return {"request": example.request, "arguments": dict(example.arguments)}
 
 
-@cache
-def _embedded_chat_class() -> Any:
-    from langchain_openai import ChatOpenAI
-    from pydantic import ConfigDict, Field
+class EmbeddedChat(OpenAIChat):
+    """See the module."""
 
-    class EmbeddedChat(ChatOpenAI):
-        model_config = ConfigDict(arbitrary_types_allowed=True)
-        embedded: EmbeddedModel = Field(exclude=True, repr=False)
+    embedded: EmbeddedModel = Field(exclude=True, repr=False)
 
-        def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
-            return super().bind_tools([tool_on_the_wire(tool) for tool in tools], **kwargs)
+    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Any:
+        return super().bind_tools([tool_on_the_wire(tool) for tool in tools], **kwargs)
 
-        async def _agenerate(self, *args: Any, **kwargs: Any) -> Any:
-            await self.embedded.ready()
-            return await super()._agenerate(*args, **kwargs)
+    def _get_request_payload(self, input_: Any, **kwargs: Any) -> dict[str, Any]:
+        payload = super()._get_request_payload(input_, **kwargs)
+        messages = self._convert_input(input_).to_messages()
+        failed = {
+            getattr(message, "tool_call_id", None)
+            for message in messages
+            if getattr(message, "status", None) == "error"
+        }
+        for message in payload["messages"]:
+            if message["role"] == "tool" and message["tool_call_id"] in failed:
+                message["x-failed"] = True
+        return payload
 
-        async def _astream(self, *args: Any, **kwargs: Any) -> Any:
-            await self.embedded.ready()
-            async for chunk in super()._astream(*args, **kwargs):
-                yield chunk
+    async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:
+        await self.embedded.ready()
+        return await super()._agenerate(*args, **kwargs)
 
-    return EmbeddedChat
+    async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
+        await self.embedded.ready()
+        async for chunk in super()._astream(*args, **kwargs):
+            yield chunk
