@@ -115,7 +115,7 @@ def test_a_failed_run_says_why_and_can_be_tried_again(page: Page, model: Model) 
 
 def test_what_the_agent_asks_is_answered_in_the_chat(page: Page, model: Model) -> None:
     page.locator(".agent-button").click()
-    page.get_by_role("menuitemradio", name="Asking").click()
+    page.get_by_role("button", name="Asking").click()
     ask(page, "What happened that year?")
     asked = page.locator(".interrupt")
     expect(asked).to_contain_text("Which year do you mean?")

@@ -6,8 +6,7 @@ from playwright.sync_api import Page, expect
 from tests.page.background import Cable, Loop, Model
 from tests.page.chatting import answers, ask, expect_answer
 from tests.page.conftest import OpenPage, a_free_port
-from tests.page.served import serving_agents
-from tests.processes import ServerProcess
+from tests.processes import ServerProcess, serving
 
 LONG = " ".join(f"wave{number}" for number in range(400))
 
@@ -78,7 +77,7 @@ def test_a_run_goes_on_after_the_server_was_killed(
     open_page: OpenPage, project: Path, model: Model, tmp_path: Path
 ) -> None:
     port, data = a_free_port(), tmp_path / "data"
-    with serving_agents(project, port=port, data=data) as server:
+    with serving(project, port=port, data=data) as server:
         page = open_page(server.url)
         model.reply("Before.")
         ask(page, "Before the storm?")
@@ -89,6 +88,6 @@ def test_a_run_goes_on_after_the_server_was_killed(
         server.kill()
     expect(page.locator(".status.reconnecting, .status.gone")).to_be_visible()
     model.reply(LONG)
-    with serving_agents(project, port=port, data=data):
+    with serving(project, port=port, data=data):
         expect(answers(page)).to_have_text(["Before.", LONG], timeout=30_000)
         expect_answer(page, LONG)

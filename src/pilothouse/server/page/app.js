@@ -15,7 +15,7 @@
 
 import { createConnection } from "./connection.js";
 import { createConversation } from "./conversation.js";
-import { html, render, useEffect, useMemo, useState } from "./html.js";
+import { html, render, useEffect, useMemo, useRef, useState } from "./html.js";
 import { useShortcuts } from "./shortcuts.js";
 import { memory, useStore } from "./state.js";
 import { createThreads } from "./threads.js";
@@ -25,6 +25,8 @@ import { Composer } from "./views/composer.js";
 import { Sidebar } from "./views/sidebar.js";
 import { Topbar } from "./views/topbar.js";
 import { Welcome } from "./views/welcome.js";
+
+const BUSY_CHECK_MS = 5_000;
 
 const threadInAddress = () => location.hash.match(/^#\/t\/([^/?]+)/)?.[1] ?? null;
 
@@ -56,7 +58,14 @@ function withName(agent) {
   return { ...agent, name: words.charAt(0).toUpperCase() + words.slice(1) };
 }
 
-function useThreadList(phase) {
+const narrow = matchMedia("(max-width: 52rem)"); // as in page.css
+
+function useThreadList(phase, busyElsewhere) {
+  useEffect(() => {
+    if (phase !== "connected" || !busyElsewhere) return undefined;
+    const timer = setInterval(() => threads.refresh().catch(() => connection.lost()), BUSY_CHECK_MS);
+    return () => clearInterval(timer);
+  }, [phase, busyElsewhere]);
   useEffect(() => {
     if (phase !== "connected") return undefined;
     const refresh = () => threads.refresh().catch(() => connection.lost());
@@ -78,7 +87,10 @@ function App() {
   const [drawer, setDrawer] = useState(false);
   const [editing, setEditing] = useState(null);
   const [problem, setProblem] = useState(null);
-  useThreadList(phase);
+  useThreadList(
+    phase,
+    list.some((thread) => thread.busy && thread.id !== threadId),
+  );
 
   const thread = list.find((other) => other.id === threadId);
   const agents = useMemo(() => (info?.agents ?? []).map(withName), [info]);
@@ -89,7 +101,14 @@ function App() {
   useEffect(() => setEditing(null), [threadId]);
 
   const canSend = Boolean(agent) && !agent.problem && chatPhase !== "loading" && chatPhase !== "missing";
+  const openDrawer = () => setDrawer(narrow.matches);
   const closeDrawer = () => setDrawer(false);
+  const wasDrawn = useRef(false);
+  useEffect(() => {
+    if (drawer) document.querySelector(".sidebar-head button").focus();
+    else if (wasDrawn.current) document.querySelector(".topbar button").focus();
+    wasDrawn.current = drawer;
+  }, [drawer]);
   const editLast = () => {
     const last = transcript.messages.findLast((message) => message.role === "human");
     if (last && !run) setEditing(last.id);
@@ -98,7 +117,7 @@ function App() {
     const restored = threads.undo();
     if (restored) location.hash = `#/t/${restored.id}`;
   };
-  useShortcuts({ stop: () => run && conversation.stop(), showList: () => setDrawer(true), closeList: closeDrawer, drawer });
+  useShortcuts({ stop: () => run && conversation.stop(), showList: openDrawer, closeList: closeDrawer, drawer });
 
   return html`<div class=${`page ${drawer ? "drawer-open" : ""}`}>
     <${Sidebar}
@@ -106,9 +125,9 @@ function App() {
       onRemoved=${(id) => id === threadId && (location.hash = "#/")} onProblem=${(error) => setProblem(error.message)}
     />
     <div class="drawer-shade" onClick=${closeDrawer}></div>
-    <main>
+    <main inert=${drawer}>
       <${Topbar}
-        agents=${agents} agent=${agent} phase=${phase} info=${info} onMenu=${() => setDrawer(true)}
+        agents=${agents} agent=${agent} phase=${phase} info=${info} onMenu=${openDrawer}
         onAgent=${(id) => (memory.set("agent", id), conversation.chooseAgent(id))}
       />
       <${Chat} conversation=${conversation} editing=${editing} setEditing=${setEditing} canSend=${canSend} phase=${phase}>

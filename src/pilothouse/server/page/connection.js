@@ -10,7 +10,8 @@ const IDLE_CHECK_MS = 20_000;
 const EARLY_CHECKS_MS = [1_500, 4_000, 9_000];
 
 /**
- * The store holds `phase` (`connecting`, `connected`, `reconnecting`, then `gone` when that lasts) and `info`, the
+ * The store holds `phase` (`connecting`, `connected`, `reconnecting`, then `gone` when that lasts, or `refused` where the
+ * server wants to know who we are) and `info`, the
  * server's own description of itself, read again after every loss: another version may have come back.
  */
 export function createConnection() {
@@ -28,13 +29,16 @@ export function createConnection() {
       };
     });
 
-  async function answers() {
+  /** Null if the server answers, else the phase to show after `ms` of asking. */
+  async function trouble(ms) {
     try {
       await api.ok();
       store.set({ info: await api.info() });
-      return true;
-    } catch {
-      return false;
+      return null;
+    } catch (error) {
+      if (error.status === 401 || error.status === 403) return "refused";
+      if (ms > GONE_AFTER_MS) return "gone";
+      return store.get().phase === "connecting" ? "connecting" : "reconnecting";
     }
   }
 
@@ -43,9 +47,8 @@ export function createConnection() {
     polling = true;
     const since = performance.now();
     let wait = FIRST_WAIT_MS;
-    while (!(await answers())) {
-      const lost = store.get().phase !== "connecting" || performance.now() - since > GONE_AFTER_MS;
-      if (lost) store.set({ phase: performance.now() - since > GONE_AFTER_MS ? "gone" : "reconnecting" });
+    for (let phase; (phase = await trouble(performance.now() - since)); ) {
+      store.set({ phase });
       await pause(wait * (0.8 + 0.4 * Math.random()));
       wait = Math.min(wait * 1.6, LONGEST_WAIT_MS);
     }

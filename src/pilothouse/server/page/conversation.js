@@ -76,7 +76,7 @@ export function createConversation({ link, threads, whoAnswers, onCreated }) {
     shown = null;
   }
 
-  /** `agentId` is who answers in a new chat; an older one knows. */
+  /** `agentId` is who answers in a new chat; an older one goes on with who answered last. */
   function open(threadId, agentId = null) {
     leave();
     store.set({ ...blank, threadId, agentId, phase: threadId ? "loading" : "empty" });
@@ -93,8 +93,7 @@ export function createConversation({ link, threads, whoAnswers, onCreated }) {
           signal,
         );
         signal.throwIfAborted();
-        const agent = metadata?.assistant_id ?? metadata?.graph_id ?? agentId;
-        set({ phase: "ready", agentId: agent, transcript: fromState(state) });
+        set({ phase: "ready", agentId: metadata?.graph_id ?? null, transcript: fromState(state) });
         await follow(pickRun(runs), signal);
       } catch (error) {
         if (signal.aborted) return;
@@ -167,17 +166,17 @@ export function createConversation({ link, threads, whoAnswers, onCreated }) {
     if (next) await follow(next, signal);
   }
 
-  /** Ask `text`; from `checkpoint` on, where it takes the place of what was asked there. */
-  async function ask(text, checkpoint, signal) {
-    const message = toMessage({ type: "human", id: newId(), content: text });
+  /** Ask `content`; from `checkpoint` on, where it takes the place of what was asked there. */
+  async function ask(content, checkpoint, signal) {
+    const message = toMessage({ type: "human", id: newId(), content });
     set(({ transcript }) => ({
       phase: "ready",
       transcript: { ...transcript, interrupts: [], messages: [...transcript.messages, message] },
     }));
-    if (!store.get().threadId) await createThread(text, signal);
+    if (!store.get().threadId) await createThread(message.text, signal);
     await start(
       {
-        input: { messages: [{ type: "human", id: message.id, content: text }] },
+        input: { messages: [{ type: "human", id: message.id, content }] },
         ...(checkpoint && { checkpoint }),
       },
       signal,
@@ -227,10 +226,11 @@ export function createConversation({ link, threads, whoAnswers, onCreated }) {
         const { threadId, transcript } = store.get();
         const at = transcript.messages.findIndex((message) => message.id === messageId);
         if (at < 0) return;
+        const { content, text: asked } = transcript.messages[at];
         const before = { ...transcript, interrupts: [], messages: transcript.messages.slice(0, at) };
         set({ transcript: before, run: { id: null, stopping: false }, outcome: null });
         const checkpoint = threadId && (await reach(() => checkpointBefore(threadId, messageId), signal));
-        await ask(text, checkpoint, signal);
+        await ask(text === asked ? content : text, checkpoint, signal);
       }, signal),
     );
   }
@@ -283,12 +283,8 @@ export function createConversation({ link, threads, whoAnswers, onCreated }) {
     }).catch(() => link.lost());
   }
 
-  /** Who answers from now on. An open chat remembers it. */
-  function chooseAgent(agentId) {
-    const { threadId } = store.get();
-    store.set({ agentId });
-    if (threadId) api.updateThread(threadId, { assistant_id: agentId }).catch(() => link.lost());
-  }
+  /** Who answers from the next question on. */
+  const chooseAgent = (agentId) => store.set({ agentId });
 
   return { ...store, open, send, resend, retry, answer, stop, refresh, chooseAgent };
 }

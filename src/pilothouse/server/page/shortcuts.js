@@ -19,7 +19,7 @@ export function useShortcuts({ stop, showList, closeList, drawer }) {
       } else if (command && event.key.toLowerCase() === "k") {
         event.preventDefault();
         showList();
-        document.getElementById("search").focus();
+        requestAnimationFrame(() => document.getElementById("search").focus());
       } else if (command && event.shiftKey && event.key.toLowerCase() === "o") {
         event.preventDefault();
         location.hash = "#/";

@@ -59,7 +59,7 @@ export function createThreads() {
   }
 
   async function create(question, agent) {
-    const thread = toThread(await api.createThread({ title: titleFor(question), assistant_id: agent }));
+    const thread = toThread(await api.createThread({ title: titleFor(question), graph_id: agent }));
     store.set({ list: merge([thread]) });
     return thread;
   }

@@ -41,6 +41,7 @@ export function toMessage(raw) {
   return {
     id: raw.id ?? null,
     role,
+    content: raw.content,
     text: textOf(raw.content),
     images: imagesOf(raw.content),
     reasoning: reasoningOf(raw),

@@ -1,7 +1,7 @@
 // One turn of a conversation: the question, and what the agent did and said.
 
 import { copyText } from "../clipboard.js";
-import { html, memo, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
+import { html, memo, useLayoutEffect, useRef, useState } from "../html.js";
 import { renderMarkdown } from "../markdown.js";
 import { describeCall } from "../transcript.js";
 import { Icon } from "./icons.js";
@@ -64,7 +64,7 @@ function Question({ message, editing, canChange, onEdit, onSend, onCancel }) {
 
 function QuestionEditor({ text, onSend, onCancel }) {
   const field = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     field.current.focus();
     field.current.setSelectionRange(text.length, text.length);
   }, []);

@@ -8,6 +8,7 @@ const PHASES = {
   connected: "Connected",
   reconnecting: "Reconnecting…",
   gone: "Server gone, still trying",
+  refused: "Access refused",
 };
 
 export function Topbar({ agents, agent, phase, info, onMenu, onAgent }) {
@@ -38,14 +39,14 @@ function AgentPicker({ agents, agent, onAgent }) {
     event.target.closest("[popover]").hidePopover();
   };
   return html`<div class="agent-picker">
-    <button class="agent-name agent-button" type="button" popovertarget="agent-card" aria-haspopup="menu">
+    <button class="agent-name agent-button" type="button" popovertarget="agent-card">
       ${agent?.name ?? "No agent"}<${Icon} name="chevron" />
     </button>
-    <div id="agent-card" class="card" popover="auto" role="menu" aria-label="Agents">
+    <div id="agent-card" class="card" popover="auto" role="group" aria-label="Agents">
       ${agents.map(
         (other) => html`<button
-          key=${other.agent_id} type="button" role="menuitemradio" class="agent" disabled=${Boolean(other.problem)}
-          aria-checked=${other === agent} onClick=${(event) => choose(other, event)}
+          key=${other.agent_id} type="button" class="agent" disabled=${Boolean(other.problem)}
+          aria-pressed=${other === agent} onClick=${(event) => choose(other, event)}
         >
           <span class="agent-title">${other.name}</span>
           ${other === agent && html`<${Icon} name="check" />`}
