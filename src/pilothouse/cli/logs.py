@@ -1,8 +1,8 @@
-"""Logs on standard error: lines for people, or one JSON object a line for Cloud Logging."""
+"""Logs, on standard error: lines for people, or one JSON object a line for Cloud Logging."""
 
 import logging
 import sys
-from typing import Literal
+from typing import Literal, TextIO
 
 import msgspec
 
@@ -10,12 +10,13 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 _SEVERITY = {"WARNING": "WARNING", "ERROR": "ERROR", "CRITICAL": "CRITICAL", "DEBUG": "DEBUG"}
 
 
-def configure(level: str, form: Literal["text", "json"]) -> None:
-    handler = logging.StreamHandler(sys.stderr)
+def configure(level: str, form: Literal["text", "json"], stream: TextIO | None = None) -> None:
+    """`stream` takes the place of standard error."""
+    handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(_JsonLines() if form == "json" else _Lines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "asyncio", "uvicorn.access", "google_genai", "openai"):
+    for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "asyncio", "uvicorn", "google_genai", "openai"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
