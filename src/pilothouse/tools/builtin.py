@@ -61,6 +61,10 @@ _SUMS = (
     ("whats nine times seven", "nine times seven"),
     ("how tall is 5 feet 11 inches in cm", "5 feet 11 inches in cm"),
     ("factorial of 10?", "10!"),
+    ("3 notebooks at 2.75 each, what do i pay?", "3 * 2.75"),
+    ("there are 8 trays with 30 eggs each, how many eggs", "8 * 30"),
+    ("driving 55 miles an hour for 3 hours, how far is that", "55 * 3"),
+    ("a dozen rolls cost 4.80, how much is one", "4.80 / 12"),
 )
 
 
@@ -105,6 +109,9 @@ _PLACES = (
     ("what time do they have in Berlin at the moment", "Berlin"),
     ("now in PST?", "PST"),
     ("todays date in Japan", "Japan"),
+    ("which weekday do we have", ""),
+    ("what does the clock say in Vietnam?", "Vietnam"),
+    ("what time is it for people on Mountain time", "Mountain"),
 )
 
 
@@ -159,4 +166,6 @@ _CONVERSIONS = (
     ("2:30 on 2026-03-11 in Boston to UTC", "2:30", "Boston", "UTC", "2026-03-11"),
     ("the webinar is 11am ET on friday, whats that in Lagos", "11am", "ET", "Lagos", "friday"),
     ("tell me what 21:15 in Moscow would be in Cape Town", "21:15", "Moscow", "Cape Town"),
+    ("what time in Oslo is 8pm in Dublin?", "8pm", "Dublin", "Oslo"),
+    ("on 5 may 2027 at 10am in Lima, what time is it in Kyiv", "10am", "Lima", "Kyiv", "5 may 2027"),
 )

@@ -8,6 +8,7 @@ their examples, and their results say whether they failed. Examples are LangChai
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, cast
 
+from langchain_core.messages import ToolMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, SecretStr
@@ -68,16 +69,13 @@ class EmbeddedChat(OpenAIChat):
     embedded: EmbeddedModel = Field(exclude=True, repr=False)
 
     def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Any:
-        return super().bind_tools([tool_on_the_wire(tool) for tool in tools], **kwargs)
+        on_the_wire = [tool_on_the_wire(tool) for tool in tools]
+        return super().bind_tools(on_the_wire, **kwargs)  # pyright: ignore[reportUnknownMemberType] - untyped there
 
     def _get_request_payload(self, input_: Any, **kwargs: Any) -> dict[str, Any]:
-        payload = super()._get_request_payload(input_, **kwargs)
-        messages = self._convert_input(input_).to_messages()
-        failed = {
-            getattr(message, "tool_call_id", None)
-            for message in messages
-            if getattr(message, "status", None) == "error"
-        }
+        payload: dict[str, Any] = super()._get_request_payload(input_, **kwargs)  # pyright: ignore[reportUnknownMemberType] - untyped there
+        results = [m for m in self._convert_input(input_).to_messages() if isinstance(m, ToolMessage)]
+        failed = {message.tool_call_id for message in results if message.status == "error"}
         for message in payload["messages"]:
             if message["role"] == "tool" and message["tool_call_id"] in failed:
                 message["x-failed"] = True

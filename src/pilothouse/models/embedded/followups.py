@@ -7,7 +7,7 @@ import msgspec
 
 from pilothouse.models.embedded.grammar import Grammar
 from pilothouse.models.embedded.llama import Llama
-from pilothouse.models.embedded.vocabulary import numbers, unique, words
+from pilothouse.models.embedded.vocabulary import FUNCTION_WORDS, REFERENCES, numbers, unique, words
 from pilothouse.models.embedded.wire import Example, Message, Usage
 
 _MOST_TOKENS = 80
@@ -17,6 +17,7 @@ _INSTRUCTION = "The user goes on from an earlier question and its answer. Write 
 _DEMONSTRATIONS = (
     ("what is 12 times 7", "12 times 7 = 84", "and times 3?", "what is 84 times 3"),
     ("20% of 60", "20% of 60 = 12", "what about 25%?", "25% of 60"),
+    ("what is 8% of 350", "8% of 350 = 28", "and 12%", "what is 12% of 350"),
     ("how much is 45 + 30", "45 + 30 = 75", "now minus 20", "75 minus 20"),
     ("10 km in miles", "10 km = 6.2137 miles", "and 15?", "15 km in miles"),
     ("convert 3 hours to minutes", "3 hours = 180 minutes", "and in seconds?", "convert 3 hours to seconds"),
@@ -60,7 +61,12 @@ def earlier_turn(messages: Sequence[Message]) -> Earlier | None:
     questions = [position for position, message in enumerate(messages) if message.role == "user"]
     if len(questions) < 2:
         return None
-    question, *turn = messages[questions[-2] : questions[-1]]
+    return called_turn(messages[questions[-2] : questions[-1]])
+
+
+def called_turn(turn: Sequence[Message]) -> Earlier | None:
+    """What a turn, which begins with the user's message, asked of a tool, and got: the last call."""
+    question = turn[0]
     calls = [call.function for message in turn for call in message.tool_calls]
     results = [message.content for message in turn if message.role == "tool"]
     if not calls or not results:
@@ -75,14 +81,16 @@ def earlier_turn(messages: Sequence[Message]) -> Earlier | None:
 async def rewrite(llama: Llama, earlier: Earlier, message: str) -> Rewritten:
     """The message with what it leaves unsaid, put together from its words, the earlier request's, and the result's
     numbers."""
-    known = [
-        *words(earlier.asked.request),
-        *words(message),
-        *numbers(earlier.result),
-        *_spoken_arguments(earlier),
+    question = words(earlier.asked.request)
+    known = [*question, *_spoken_arguments(earlier), *numbers(earlier.result), *words(message)][
+        :_LONGEST_MESSAGE_WORDS
     ]
+    if numbers(earlier.result):
+        known = [word for word in known if word.lower() not in REFERENCES]
+    spoken = {word.lower() for word in question}
+    new = [word for word in words(message) if word.lower() not in FUNCTION_WORDS | REFERENCES | spoken]
     grammar = Grammar()
-    root = grammar.mixture(unique(known[:_LONGEST_MESSAGE_WORDS]), "+-*/^().,%'")
+    root = grammar.mixture(unique(known), "+-*/^().,%'", including=unique(new))
     done = await llama.complete(
         _prefix(),
         _turn(earlier.asked.request, earlier.result, message),

@@ -12,6 +12,7 @@ from pilothouse.models.embedded.vocabulary import Token
 FREE_STRING = r'"\"" ( [^"\\\x00-\x1F] | "\\" ["\\bfnrt/] )* "\""'
 NUMBER = r'"-"? ("0" | [1-9] [0-9]{0,14}) ("." [0-9]{1,10})?'
 INTEGER = r'"-"? ("0" | [1-9] [0-9]{0,14})'
+_MOST_WORDS = 40
 
 
 def literal(text: str) -> str:
@@ -83,11 +84,18 @@ class Grammar:
                 starts.append(onward)
         return self.rule(" | ".join(starts)) if starts else None
 
-    def mixture(self, words: Iterable[str], signs: Iterable[str], most: int = 40) -> str:
-        """Words in any order, with signs between them so that two never run together, within a JSON string."""
+    def mixture(self, words: Iterable[str], signs: Iterable[str], *, including: Iterable[str] = ()) -> str:
+        """Words in any order, with signs between them so that two never run together, within a JSON string; at least one
+        of `including`, if there are any."""
         word = self._trie(sorted(set(words)))
-        sign = self.rule(" | ".join(inside_string(sign) for sign in sorted({*signs, " "})))
-        return self.rule(f"{sign}{{0,3}} {word} ({sign}{{1,4}} {word}){{0,{most}}} {sign}{{0,3}}")
+        between = self.rule(" | ".join(inside_string(sign) for sign in sorted({*signs, " "})))
+        more = f"({between}{{1,4}} {word}){{0,{_MOST_WORDS}}}"
+        if must := sorted(set(including)):
+            one = self._trie(must)
+            return self.rule(
+                f"{between}{{0,3}} ({word} {between}{{1,4}}){{0,{_MOST_WORDS}}} {one} {more} {between}{{0,3}}"
+            )
+        return self.rule(f"{between}{{0,3}} {word} {more} {between}{{0,3}}")
 
     def _trie(self, words: Sequence[str]) -> str:
         """One of many words. Shared beginnings are shared in the grammar: it is checked faster."""

@@ -32,7 +32,7 @@ class Hint(msgspec.Struct, frozen=True):
     signs: tuple[str, ...] = ()
     """What may stand between a mixture's words."""
     known: frozenset[str] = frozenset()
-    """The examples' values (of a span) or their words (of a mixture), in lower case."""
+    """A span's values in the examples, in lower case."""
     short: bool = False
     """A span of a few words: a name, a time, a place; not a sentence."""
     with_digits: bool = False
@@ -126,7 +126,6 @@ def _mixture_hint(texts: Sequence[tuple[str, str]]) -> Hint:
         foreign += [word for word in words(value) if word.lower() not in known]
     if len(foreign) <= (1 - _MOSTLY) * total:
         signs = unique(sign for _, value in texts for sign in re.findall(r"[^\w\s]", value))
-        vocabulary = frozenset(word.lower() for _, value in texts for word in words(value))
-        return Hint("mixture", tuple(unique(foreign)), tuple(signs), known=vocabulary)
+        return Hint("mixture", tuple(unique(foreign)), tuple(signs))
     invents_numbers = any(character.isdigit() for word in foreign for character in word)
     return Hint("free" if invents_numbers else "own words")

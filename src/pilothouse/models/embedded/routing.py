@@ -114,7 +114,7 @@ def _fit(rows: Matrix, truth: NDArray[np.int64], classes: int, strength: float) 
         ahead: Matrix = (mixture + step / (step + 3) * momentum).astype(np.float32)
         error = weight * (_softmax(gram @ ahead) - goal)
         slope = np.vstack([error + ahead[:-1] / np.float32(strength), error.sum(axis=0, keepdims=True)])
-        updated = ahead - rate * slope
+        updated: Matrix = (ahead - rate * slope).astype(np.float32)
         momentum, mixture = updated - mixture, updated
     return mixture
 

@@ -9,7 +9,7 @@ import msgspec
 
 from pilothouse.models.embedded.grammar import FREE_STRING, INTEGER, NUMBER, Grammar
 from pilothouse.models.embedded.hints import Hint, Lessons
-from pilothouse.models.embedded.vocabulary import Token, contains, numbers, unique, words
+from pilothouse.models.embedded.vocabulary import SEPARATORS, Token, contains, numbers, unique, words
 
 _SIGN = re.compile(r"[^\w\s\"\\?!]")
 _LONGEST_SPAN_WORDS = 6
@@ -93,7 +93,7 @@ class ValueGrammar:
             case "span":
                 return self._span(schema, hint, refused)
             case "mixture":
-                return self._mixture(hint, strict=refused is not None)
+                return self._mixture(hint, bare=refused is not None)
             case "own words":
                 number = self._grammar.one_of(self._numbers() or [""])
                 letter = r'[^0-9"\\\x00-\x1F]'
@@ -106,7 +106,7 @@ class ValueGrammar:
             listed = [span for span in self._spans(hint) if span != refused and _fits(span, schema, hint)]
             constants = unique([*listed, *constants])
         else:
-            stretches = [self._grammar.stretch(piece, self._edge(hint)) for piece in self._material.pieces]
+            stretches = [self._grammar.stretch(piece, self._edge(hint)) for piece in self._pieces(hint)]
             options = [rf'"\"" {stretch} "\""' for stretch in stretches if stretch]
         if constants:
             options.append(self._grammar.one_string_of(constants))
@@ -116,7 +116,7 @@ class ValueGrammar:
         """The stretches one by one."""
         edge = self._edge(hint)
         found: list[str] = []
-        for piece in self._material.pieces:
+        for piece in self._pieces(hint):
             for start, first in enumerate(piece):
                 span = ""
                 for token in piece[start : start + _LONGEST_SPAN_WORDS] if edge(first) else ():
@@ -126,18 +126,30 @@ class ValueGrammar:
                     span += token.after
         return unique(found)
 
+    def _pieces(self, hint: Hint) -> Sequence[Sequence[Token]]:
+        """A short span does not reach over the words that part one thing from another."""
+        if not hint.short:
+            return self._material.pieces
+        parts: list[list[Token]] = [[]]
+        for piece in self._material.pieces:
+            for token in piece:
+                if token.text.lower() in SEPARATORS:
+                    parts.append([])
+                else:
+                    parts[-1].append(token)
+            parts.append([])
+        return [part for part in parts if part]
+
     def _edge(self, hint: Hint) -> "_Edge":
         return _Edge(self._lessons.frame if hint.short else frozenset(), hint.known)
 
-    def _mixture(self, hint: Hint, *, strict: bool) -> str:
-        """With `strict`, only with words that the examples use."""
+    def _mixture(self, hint: Hint, *, bare: bool) -> str | None:
+        """With `bare`, of the message's numbers alone: the words were what the tool refused."""
         text = self._material.text
-        said = [word for word in words(text) if not strict or word.lower() in hint.known or word[0].isdigit()]
-        known = unique(
-            [*said, *self._numbers(hint.constants), *hint.constants, *(hint.known if strict else ())]
-        )
+        said = [] if bare else [*words(text), *hint.constants]
+        known = unique([*said, *self._numbers(() if bare else hint.constants)])
         signs = unique([*hint.signs, *_SIGN.findall(text)])
-        return self._grammar.rule(rf'"\"" {self._grammar.mixture(known, signs)} "\""')
+        return self._grammar.rule(rf'"\"" {self._grammar.mixture(known, signs)} "\""') if known else None
 
     def _numbers(self, constants: Sequence[str] = ()) -> list[str]:
         digits = [constant for constant in constants if re.fullmatch(r"-?[\d.]+", constant)]

@@ -31,11 +31,16 @@ _SCALED = re.compile(r"(\d+(?:\.\d+)?)\s*(k|thousand|m|mn|million|bn|billion)\b"
 _SCALES = {"k": 1e3, "t": 1e3, "m": 1e6, "b": 1e9}
 
 FUNCTION_WORDS = frozenset(
-    "a an the and or but if so then than of in on at to from for by with about into as is are was were be been do does did "
-    "am i me my you your he him his she her it its we our they them their this that these those there what whats what's "
-    "which who whom whose when where why how please pls plz hey hi hello ok okay now just also too not no yes".split()
+    re.findall(
+        r"\S+",
+        "a an the and or but if so then than of in on at to from for by with about into as is are was were be been do does did "
+        "am i me my you your he him his she her it its we our they them their this that these those there what whats what's "
+        "which who whom whose when where why how please pls plz hey hi hello ok okay now just also too not no yes",
+    )
 )
 """Words that hold a sentence together: they never begin or end a name."""
+SEPARATORS = (FUNCTION_WORDS - {"a", "an", "and", "by", "of", "the"}) | {"?", "!", ";", "=", "→"}
+"""Words that part one thing from another: "3pm in Rome", "Rome to Oslo"; not those of "Isle of Man"."""
 REFERENCES = frozenset({"that", "it", "this", "those", "them", "these", "result", "there"})
 """Words that stand for something said before."""
 
@@ -65,8 +70,7 @@ def words(text: str) -> list[str]:
 
 def numbers(text: str) -> list[str]:
     """Every number in a text, as JSON writes it: digits, spelled out, and with a scale ("5k", "2 million")."""
-    found = [match.group().replace(",", "") for match in _NUMBER.finditer(text)]
-    found = [f"0{number}" if number.startswith(".") else number for number in found]
+    found = digits(text)
     for match in _SCALED.finditer(text):
         value = float(match.group(1)) * _SCALES[match.group(2)[0].lower()]
         found.append(f"{value:.0f}")
@@ -77,20 +81,10 @@ def numbers(text: str) -> list[str]:
     return unique(_plain(number) for number in found)
 
 
-def spans(text: str, longest: int = 8) -> list[str]:
-    """Every stretch of up to `longest` words, as it stands in the text."""
-    pieces = tokens(text)
-    found: list[str] = []
-    for start, first in enumerate(pieces):
-        if not first.is_word:
-            continue
-        span = ""
-        for piece in pieces[start : start + longest]:
-            span += piece.text
-            if piece.is_word:
-                found.append(span)
-            span += piece.after
-    return unique(found)
+def digits(text: str) -> list[str]:
+    """The numbers that are written in digits, without separators."""
+    found = [match.group().replace(",", "") for match in _NUMBER.finditer(text)]
+    return [f"0{number}" if number.startswith(".") else number for number in found]
 
 
 def contains(text: str, value: str) -> bool:
