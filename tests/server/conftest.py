@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import httpx
+import msgspec
 import pytest
 from langgraph_sdk import get_client
 from tests.server.serving import Served
@@ -30,13 +31,14 @@ Scenario: TypeAlias = Callable[[Served], Awaitable[None]]
 
 @pytest.fixture
 def run(tmp_path: Path, valkey_url: str) -> Callable[..., None]:
-    """Runs a scenario with a server; settings that it needs are given as variables of the environment."""
+    """Runs a scenario with a server; settings that it needs are given as variables of the environment, or as `changes`."""
 
-    async def serve(scenario: Scenario, environ: dict[str, str]) -> None:
+    async def serve(scenario: Scenario, changes: dict[str, Any], environ: dict[str, str]) -> None:
         settings = load(
             Path(__file__).parent / "agents",
             environ={"PILOTHOUSE_REDIS": valkey_url, "PILOTHOUSE_DATA": str(tmp_path / "data"), **environ},
         )
+        settings = msgspec.structs.replace(settings, **changes)
         async with (
             asyncio.timeout(DEADLINE_SECONDS),
             open_app(settings, Silent()) as app,
@@ -46,7 +48,7 @@ def run(tmp_path: Path, valkey_url: str) -> Callable[..., None]:
         ):
             await scenario(Served(server.url, http, sdk, tmp_path))
 
-    def run_scenario(scenario: Scenario, **environ: str) -> None:
-        asyncio.run(serve(scenario, environ))
+    def run_scenario(scenario: Scenario, changes: dict[str, Any] | None = None, **environ: str) -> None:
+        asyncio.run(serve(scenario, changes or {}, environ))
 
     return run_scenario

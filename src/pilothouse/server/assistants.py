@@ -70,7 +70,7 @@ class AssistantRoutes:
             found.reverse()
         offset, limit = body.offset or 0, 10 if body.limit is None else body.limit
         return json_bytes(
-            encode_all(found[offset : offset + limit], body.select),
+            encode_all(AssistantReply, found[offset : offset + limit], body.select),
             pagination(len(found), offset, limit),
         )
 

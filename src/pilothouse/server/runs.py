@@ -83,7 +83,7 @@ class RunRoutes:
         """Start several runs without threads and answer at once."""
         news = [self._stateless(one) for one in body]
         return json_bytes(
-            encode_all([run_reply(await self._runs.create(call.principal, new)) for new in news])
+            encode_all(RunReply, [run_reply(await self._runs.create(call.principal, new)) for new in news])
         )
 
     async def stream(self, call: Call, body: RunCreate) -> ASGIApp:
@@ -192,7 +192,7 @@ class RunRoutes:
             offset=options.offset,
             status=options.status,
         )
-        return json_bytes(encode_all([run_reply(run) for run in runs], options.select))
+        return json_bytes(encode_all(RunReply, [run_reply(run) for run in runs], options.select))
 
     async def get(self, call: Call) -> Response:
         """Get a run."""

@@ -152,7 +152,9 @@ class ThreadRoutes:
         else:
             threads, total = await self._threads.search(call.principal, query)
             page = await self._replies(call.principal, threads, with_states)
-        return json_bytes(encode_all(page, body.select), pagination(total, query.offset, query.limit))
+        return json_bytes(
+            encode_all(ThreadReply, page, body.select), pagination(total, query.offset, query.limit)
+        )
 
     async def count(self, call: Call, body: ThreadCount) -> Response:
         """Count threads by metadata, status or values of their state."""
