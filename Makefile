@@ -10,6 +10,7 @@ help:  ## this list
 setup: .venv/.ready  ## make .venv with everything that development needs
 
 .uv/bin/uv:
+	PYTHON=$(PYTHON) bash scripts/debian-packages setup
 	$(PYTHON) -m venv .uv
 	.uv/bin/pip install --quiet --upgrade uv
 
@@ -22,7 +23,7 @@ serve: setup  ## start Pilothouse with the built-in assistant: http://127.0.0.1:
 	.venv/bin/pilothouse serve
 
 test: setup  ## format, lint, types, layers and tests: what CI runs
-	bash scripts/debian-packages
+	bash scripts/debian-packages tests
 	$(MAKE) --no-print-directory check
 	.venv/bin/pytest
 

@@ -54,7 +54,7 @@ def valkey_url() -> Iterator[str]:
 def debian_redis_url() -> Iterator[str]:
     """Debian's Redis 7.0: the oldest command set that we support."""
     if DEBIAN_REDIS is None:
-        pytest.skip("redis-server is not installed: bash scripts/debian-packages")
+        pytest.skip("redis-server is not installed: bash scripts/debian-packages tests")
     with redis_server(DEBIAN_REDIS) as url:
         yield url
 
