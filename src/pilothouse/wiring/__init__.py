@@ -19,7 +19,7 @@ from pilothouse.stores.items.postgres import postgres_items
 from pilothouse.wiring.agents import AgentLoader
 from pilothouse.wiring.identity import authenticator
 from pilothouse.wiring.models import OpenModels
-from pilothouse.wiring.reports import Report
+from pilothouse.wiring.reports import Preparation, Report
 from pilothouse.wiring.stores import RunStores, open_run_stores, postgres_url
 
 __all__ = ["App", "Report", "open_app"]
@@ -50,11 +50,12 @@ async def open_app(settings: Settings, report: Report) -> AsyncGenerator[App]:
     Agents are loaded in the background: one that can't be loaded says so in the log and in `/info`, and the others are
     served. Raises `ConfigurationError` or `StoreUnavailable`.
     """
+    preparation = Preparation(report)
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_run_stores(settings))
-        items = await stack.enter_async_context(LazyItems(lambda: _items(settings, report)))
+        items = await stack.enter_async_context(LazyItems(lambda: _items(settings, preparation)))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        models = OpenModels(settings, report, tasks)
+        models = OpenModels(settings, preparation, tasks)
         stack.callback(models.close)
         catalog = AgentLoader(settings, stores, models, tasks).catalog()
         stopping = asyncio.Event()
@@ -62,7 +63,7 @@ async def open_app(settings: Settings, report: Report) -> AsyncGenerator[App]:
         runner = Runner(catalog, stores.queue, stores.runs, stores.threads, checkpoints)
         background = [
             tasks.create_task(stores.signals.run()),
-            tasks.create_task(_load_agents(catalog, report)),
+            tasks.create_task(_load_agents(catalog, preparation)),
         ]
         working = tasks.create_task(runner.work(settings.concurrency, stopping))
         parts = Parts(
@@ -73,7 +74,7 @@ async def open_app(settings: Settings, report: Report) -> AsyncGenerator[App]:
             checkpoints=checkpoints,
             items=items,
             authenticate=authenticator(settings.auth),
-            status=lambda: _status(stopping),
+            status=lambda: _status(stopping, preparation),
             max_body_bytes=settings.max_body_bytes,
             allowed_hosts=None if settings.auth else LOOPBACK_HOSTS,
         )
@@ -108,8 +109,9 @@ async def _load_agents(catalog: Catalog, report: Report) -> None:
     await catalog.load_all(loaded)
 
 
-def _status(stopping: asyncio.Event) -> Mapping[str, Any]:
+def _status(stopping: asyncio.Event, preparation: Preparation) -> Mapping[str, Any]:
     return {
         "ready": not stopping.is_set(),
         "reason": "The server is stopping." if stopping.is_set() else None,
+        "preparing": preparation.under_way,
     }
