@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -84,6 +85,37 @@ class Server:
             if time.monotonic() > deadline:
                 return
             time.sleep(0.05)
+
+
+@dataclass
+class Cost:
+    """What a server spent within a block, and which part of the machine others took meanwhile."""
+
+    cpu_seconds: float = 0.0
+    disturbance: float = 0.0
+
+
+@contextmanager
+def metering(server: Server) -> Iterator[Cost]:
+    """Filled in when the block ends. This process counts as neither the server nor others."""
+    cost = Cost()
+    own, driver, machine, clock = (
+        server.cpu_seconds(),
+        time.process_time(),
+        _machine_seconds(),
+        time.perf_counter(),
+    )
+    yield cost
+    cost.cpu_seconds = server.cpu_seconds() - own
+    others = _machine_seconds() - machine - cost.cpu_seconds - (time.process_time() - driver)
+    capacity = (time.perf_counter() - clock) * (os.cpu_count() or 1)
+    cost.disturbance = max(0.0, others) / capacity
+
+
+def _machine_seconds() -> float:
+    """What the processors of the machine have worked so far, for anybody."""
+    user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / _TICKS
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+QUIET = 0.1
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -19,13 +21,19 @@ class Reading:
     first_ms: float
     start_cpu_seconds: float
     start_rss_mb: float
-    rss_mb: float
+    end_rss_mb: float
+    disturbance: float
+    """The part of the machine that others took meanwhile: 0.0 on a quiet one."""
     errors: int
+    floor_ms: float = 0.0
+    """The library's own cost of a run, around the time of this reading."""
+
+    @property
+    def times_floor(self) -> float:
+        return self.cpu_ms / self.floor_ms
 
 
 def render(
-    floor: float,
-    floors: Sequence[float],
     readings: Sequence[Reading],
     problems: Sequence[str],
     *,
@@ -43,14 +51,16 @@ def render(
         "CPU to first healthy reply",
         "memory then",
         "memory at the end",
+        "others on the machine",
     )
+    floors = [reading.floor_ms for reading in readings] or [0.0]
     lines = [
         "# What a run costs",
         "",
         f"`make bench` on {time.strftime('%Y-%m-%d', time.gmtime())}: {machine}, Python {platform.python_version()}.",
         f"A run streams {tokens} tokens of a model that answers at once. In brackets: how many times Pilothouse's figure.",
         "The floor is the LangGraph library's own cost of the same run (`graph.astream`, no server, nothing saved):",
-        f"**{floor:.1f} ms** of CPU; {len(floors)} readings, {min(floors):.1f} to {max(floors):.1f}.",
+        f"{min(floors):.1f} to {max(floors):.1f} ms of CPU around the time of each row.",
         "",
         f"| {' | '.join(columns)} |",
         f"| --- |{' ---: |' * (len(columns) - 1)}",
@@ -60,30 +70,36 @@ def render(
         cells = (
             reading.label + (f" ({reading.errors} runs failed)" if reading.errors else ""),
             _beside(reading.cpu_ms, ours and ours.cpu_ms, "{:.1f} ms"),
-            f"{reading.cpu_ms / floor:.1f}",
+            f"{reading.times_floor:.1f}",
             _beside(reading.alone_cpu_ms, ours and ours.alone_cpu_ms, "{:.1f} ms"),
             _beside(reading.runs_per_second, ours and ours.runs_per_second, "{:.1f}"),
             _beside(reading.first_ms, ours and ours.first_ms, "{:.1f} ms"),
             _beside(reading.start_cpu_seconds, ours and ours.start_cpu_seconds, "{:.2f} s"),
             _beside(reading.start_rss_mb, ours and ours.start_rss_mb, "{:.0f} MB"),
-            _beside(reading.rss_mb, ours and ours.rss_mb, "{:.0f} MB"),
+            _beside(reading.end_rss_mb, ours and ours.end_rss_mb, "{:.0f} MB"),
+            f"{reading.disturbance:.0%}",
         )
         lines.append(f"| {' | '.join(cells)} |")
+    if any(reading.disturbance > QUIET for reading in readings):
+        lines += ["", "**The machine was not quiet: these figures are provisional.**"]
     if ours:
-        lines += ["", *_goals(floor, ours, {reading.host: reading for reading in readings})]
+        lines += ["", *_goals(ours, {reading.host: reading for reading in readings})]
     lines += [f"\n- not measured: {problem.splitlines()[0]}" for problem in problems]
     return "\n".join(lines) + "\n"
 
 
 def _beside(value: float, ours: float | None, shape: str) -> str:
     text = shape.format(value)
-    return text if not ours or value == ours else f"{text} ({value / ours:.2g})"
+    if not ours or value == ours:
+        return text
+    ratio = value / ours
+    return f"{text} ({ratio:.0f})" if ratio >= 10 else f"{text} ({ratio:.2g})"
 
 
-def _goals(floor: float, ours: Reading, others: dict[str, Reading]) -> list[str]:
+def _goals(ours: Reading, others: dict[str, Reading]) -> list[str]:
     """What design asks for, what is there, and whether that is enough."""
     goals = [
-        ("CPU of a run, times the floor", ours.cpu_ms / floor, 2.0, "≤"),
+        ("CPU of a run, times the floor", ours.times_floor, 2.0, "≤"),
         ("first token, idle, p50, ms", ours.first_ms, 10.0, "≤"),
         ("CPU-seconds to the first healthy reply", ours.start_cpu_seconds, 1.0, "≤"),
         ("MB at the first healthy reply", ours.start_rss_mb, 90.0, "≤"),
