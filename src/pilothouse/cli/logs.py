@@ -1,8 +1,9 @@
-"""Logs, on standard error: lines for people, or one JSON object a line for Cloud Logging."""
+"""Logs on standard error: lines for people, or one JSON object a line for Cloud Logging."""
 
 import logging
 import sys
-from typing import Literal, TextIO
+from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -10,13 +11,22 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 _SEVERITY = {"WARNING": "WARNING", "ERROR": "ERROR", "CRITICAL": "CRITICAL", "DEBUG": "DEBUG"}
 
 
-def configure(level: str, form: Literal["text", "json"], stream: TextIO | None = None) -> None:
-    """`stream` takes the place of standard error."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+def configure(level: str, form: Literal["text", "json"], file: Path | None = None) -> None:
+    """`file` takes the place of standard error."""
+    handler = logging.FileHandler(file) if file else logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines() if form == "json" else _Lines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "asyncio", "uvicorn", "google_genai", "openai"):
+    for chatty in (
+        "httpx",
+        "httpx2",
+        "httpcore",
+        "httpcore2",
+        "asyncio",
+        "uvicorn",
+        "google_genai",
+        "openai",
+    ):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
