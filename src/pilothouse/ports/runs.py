@@ -65,6 +65,10 @@ class Run(msgspec.Struct, frozen=True):
     multitask_strategy: MultitaskStrategy = "enqueue"
     delete_thread_after: bool = False
     """A stateless run: its thread goes when it ends."""
+    number: int = 0
+    """The run's place in the order in which the runs of its thread began, from 1; 0 before it has begun. A run that is
+    cancelled before that gets its number then. Runs of a thread follow each other, so no event of a run is older than one
+    of a run with a lower number."""
 
 
 class NewRun(msgspec.Struct, frozen=True):
@@ -126,7 +130,7 @@ class Runs(Protocol):
 
 
 class RunLog(Protocol):
-    """Follow the events of a run, live or ended."""
+    """Follow the events of a run, live or ended, and the runs of a thread."""
 
     def follow(
         self, principal: Principal, thread_id: ThreadId, run_id: RunId, after: Offset = Offset(0)
@@ -135,6 +139,17 @@ class RunLog(Protocol):
 
         Stored and live records come from one iterator with no seam. A batch is empty when nothing happened for a
         while (15 s), so that the caller can send a heartbeat. Close it (`contextlib.aclosing`). Raises `NotFound`.
+        """
+        ...
+
+    def follow_thread(
+        self, principal: Principal, thread_id: ThreadId, after: int = 0
+    ) -> AsyncGenerator[Sequence[Run], None]:
+        """Batches of the thread's runs whose number is above `after`, in order, each once: those that have begun, and
+        without end those that will.
+
+        The first batch comes at once, and is empty if there is no such run. Later ones are empty when nothing happened
+        for a while (15 s). A thread that does not exist has no runs yet. Close it (`contextlib.aclosing`).
         """
         ...
 

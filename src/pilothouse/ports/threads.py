@@ -24,6 +24,8 @@ class Thread(msgspec.Struct, frozen=True):
     """The agent that ran last on the thread: whose state it is."""
     error: RunError | None = None
     interrupts: tuple[Interrupt, ...] = ()
+    runs_begun: int = 0
+    """The number of the run that began last (see `Run.number`)."""
 
 
 class ThreadQuery(msgspec.Struct, frozen=True):

@@ -37,6 +37,11 @@ def thread(principal: Principal, thread_id: ThreadId) -> str:
     return f"{prefix(partition_of_thread(thread_id))}:t:{principal.user}:{thread_id}"
 
 
+def begun(principal: Principal, thread_id: ThreadId) -> str:
+    """A sorted set: the thread's runs by their number; and the channel that says that there is one more."""
+    return f"{thread(principal, thread_id)}:begun"
+
+
 def run(run_id: RunId) -> str:
     """A hash: the run's record, its owner and its attempt."""
     return f"{prefix(partition_of_run(run_id))}:r:{run_id}"

@@ -11,6 +11,7 @@ number records alike, so there is no seam between stored and live: a hint only e
 """
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,8 +22,10 @@ import msgspec
 from pilothouse.errors import NotFound
 from pilothouse.events import Offset, Record, RunEnded, RunEvent, RunId, ThreadId
 from pilothouse.ports.principals import Principal
+from pilothouse.ports.runs import Run
 from pilothouse.stores import keys
 from pilothouse.stores.client import Redis
+from pilothouse.stores.runs.records import run_from
 from pilothouse.stores.runs.signals import Signals
 
 encode_event = msgspec.json.Encoder().encode
@@ -33,6 +36,8 @@ _READ_AT_ONCE = 500
 _LOCAL_START = timedelta(milliseconds=20)
 """A run that starts in this process does so well within this; until then no subscription is made for it."""
 _HEARTBEAT = timedelta(seconds=15)
+_RUNS_AT_ONCE = 100
+_LOOK_FOR_RUNS = timedelta(seconds=5)
 _LOOK_AGAIN = timedelta(seconds=1)
 """Hints may be lost: a follower of a run that works elsewhere looks at the stream this often."""
 
@@ -122,6 +127,38 @@ class RedisRunLog:
         finally:
             tail.followers -= 1
             self._tails.close(run_id)
+
+    async def follow_thread(
+        self, principal: Principal, thread_id: ThreadId, after: int = 0
+    ) -> AsyncGenerator[Sequence[Run], None]:
+        key, begun = keys.begun(principal, thread_id), asyncio.Event()
+        with self._signals.listening(key, lambda _: begun.set()):
+            runs = await self._begun(key, after)
+            yield runs
+            quiet = timedelta(0)
+            while True:
+                if runs:
+                    after, quiet = runs[-1].number, timedelta(0)
+                elif not await _set_within(begun, _LOOK_FOR_RUNS):
+                    quiet += _LOOK_FOR_RUNS
+                begun.clear()
+                runs = await self._begun(key, after)
+                if runs or quiet >= _HEARTBEAT:
+                    yield runs
+                    quiet = timedelta(0)
+
+    async def _begun(self, key: str, after: int) -> Sequence[Run]:
+        """The next runs after a number. Runs that have expired are passed over."""
+        ids = [RunId(raw.decode()) for raw in await self._redis.zrangebyscore(key, after + 1, math.inf)]
+        for start in range(0, len(ids), _RUNS_AT_ONCE):
+            some = ids[start : start + _RUNS_AT_ONCE]
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for run_id in some:
+                    pipe.hgetall(keys.run(run_id))
+                loaded = await pipe.execute()
+            if runs := [run_from(i, fields) for i, fields in zip(some, loaded, strict=True) if fields]:
+                return runs
+        return ()
 
     async def _batches(
         self, follower: "_Follower", subscription: ExitStack

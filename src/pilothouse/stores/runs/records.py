@@ -61,6 +61,7 @@ def run_from(run_id: RunId, fields: Mapping[bytes, bytes]) -> Run:
         attempt=Attempt(int(fields[b"attempt"])),
         multitask_strategy=cast("MultitaskStrategy", fields[b"strategy"].decode()),
         delete_thread_after=fields[b"ephemeral"] == b"1",
+        number=int(fields.get(b"number", 0)),
     )
 
 
@@ -75,4 +76,5 @@ def thread_from(thread_id: ThreadId, fields: Mapping[bytes, bytes]) -> Thread:
         graph_id=graph.decode() if graph else None,
         error=_error.decode(fields.get(b"error", b"null")),
         interrupts=_interrupts.decode(fields.get(b"interrupts", b"[]")),
+        runs_begun=int(fields.get(b"begun", 0)),
     )

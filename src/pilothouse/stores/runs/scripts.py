@@ -3,11 +3,12 @@
 Keys of a partition share the prefix `ph:{N}` and with it a hash slot (see `stores.keys`), so a script may derive
 further keys from the ones it is given. The fields:
 
-thread   hash   created updated status metadata graph active error interrupts
+thread   hash   created updated status metadata graph active error interrupts begun
   :runs      list   the ids of its runs, oldest first
+  :begun     zset   the runs that have begun, or ended without, by their number
   :waiting   list   those that wait for the thread, in order
 run      hash   user thread agent created updated status attempt offset strategy metadata request ephemeral cancel
-                entry end
+                entry end number
   :log       stream the events, entry ids OFFSET-0
 :queue   stream the runs that are due; a pending entry is a lease
 :delayed zset   runs that are not due yet, by the time when they are
@@ -37,8 +38,23 @@ local function leave_queue(prefix, run)
   end
 end
 
+local function number(prefix, id)
+  local run = prefix .. ':r:' .. id
+  local held = redis.call('HMGET', run, 'number', 'user', 'thread')
+  if held[1] or not held[2] then return end
+  local thread = prefix .. ':t:' .. held[2] .. ':' .. held[3]
+  local ttl = redis.call('PTTL', thread)
+  if ttl <= 0 then return end
+  local begun = redis.call('HINCRBY', thread, 'begun', 1)
+  redis.call('HSET', run, 'number', begun)
+  redis.call('ZADD', thread .. ':begun', begun, id)
+  redis.call('PEXPIRE', thread .. ':begun', ttl)
+  redis.call('PUBLISH', thread .. ':begun', begun)
+end
+
 local function end_run(prefix, id, status, payload, now)
   local run = prefix .. ':r:' .. id
+  number(prefix, id)
   local offset = append(run, payload, now)
   redis.call('HSET', run, 'status', status, 'updated', now, 'end', payload)
   leave_queue(prefix, run)
@@ -62,6 +78,7 @@ end
 local function expire(thread, run, ttl)
   redis.call('PEXPIRE', thread, ttl)
   redis.call('PEXPIRE', thread .. ':runs', ttl)
+  redis.call('PEXPIRE', thread .. ':begun', ttl)
   redis.call('PEXPIRE', run, ttl)
   redis.call('PEXPIRE', run .. ':log', ttl)
 end
@@ -142,6 +159,7 @@ if status ~= 'pending' and status ~= 'running' then
 end
 local attempt = redis.call('HINCRBY', run, 'attempt', 1)
 redis.call('HSET', run, 'status', 'running', 'updated', now, 'entry', entry)
+number(prefix, string.match(run, '[^:]+$'))
 local fields = redis.call('HGETALL', run)
 if attempt > 1 then
   local of = {}
@@ -242,6 +260,7 @@ local held = redis.call('HMGET', run, 'user', 'thread', 'status')
 if held[1] ~= user or held[2] ~= thread_id then return 'missing' end
 if held[3] == 'pending' or held[3] == 'running' then return 'busy' end
 redis.call('LREM', thread .. ':runs', 0, id)
+redis.call('ZREM', thread .. ':begun', id)
 redis.call('DEL', run, run .. ':log')
 return 'ok'
 """
@@ -261,7 +280,7 @@ for _, id in ipairs(ids) do
   redis.call('DEL', run, run .. ':log')
   redis.call('PUBLISH', 'ph:log:' .. id, 0)
 end
-redis.call('DEL', thread, thread .. ':runs', thread .. ':waiting')
+redis.call('DEL', thread, thread .. ':runs', thread .. ':begun', thread .. ':waiting')
 return ids
 """
 )
