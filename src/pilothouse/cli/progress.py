@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
@@ -35,3 +36,18 @@ class Progress:
         end = "\n" if finished else ""
         sys.stderr.write(f"\r{bar} {done // 1_000_000:4d} of {total // 1_000_000} MB  {label}\033[K{end}")
         sys.stderr.flush()
+
+
+class PassingProgress(Progress):
+    """A bar that is drawn while somebody waits for it, and leaves nothing behind."""
+
+    def __init__(self, is_awaited: Callable[[], bool]) -> None:
+        super().__init__()
+        self._is_awaited = is_awaited
+
+    def _draw(self, done: int, total: int, label: str, finished: bool) -> None:
+        if finished:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
+        elif self._is_awaited():
+            super()._draw(done, total, label, finished)
