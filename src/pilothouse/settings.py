@@ -127,9 +127,8 @@ def load(
 
     `overrides` are the command line's; a None in it is left out. Raises `ConfigurationError`.
     """
-    environ = os.environ if environ is None else environ  # noqa: TID251  the one place that reads it
-    root, values = _read_files(path or Path())
-    project = values.pop("project", None)
+    root, project, values = _read_files(path or Path())
+    environ = _process_environment(project) if environ is None else environ
     values |= _from_environment(environ)
     values |= {name: value for name, value in (overrides or {}).items() if value is not None}
     if "K_SERVICE" in environ:  # Cloud Run: its contract is to listen on every interface
@@ -151,7 +150,14 @@ def _check(settings: Settings) -> None:
             raise ConfigurationError(f"agents.{name} has both graph and function: keep one.")
 
 
-def _read_files(path: Path) -> tuple[Path, dict[str, object]]:
+def _process_environment(project: Project | None) -> Mapping[str, str]:
+    """This process's, with what `env` in `langgraph.json` sets: for our settings, and for the agent's own code."""
+    for name, value in (project.env if project else {}).items():
+        os.environ.setdefault(name, value)  # noqa: TID251  the one place that reads it
+    return os.environ  # noqa: TID251  the one place that reads it
+
+
+def _read_files(path: Path) -> tuple[Path, Project | None, dict[str, object]]:
     """The folder, and what `pilothouse.toml` or else `langgraph.json` in it says."""
     if not path.exists():
         raise ConfigurationError(f"There is no {path}: name a folder or a file that exists.")
@@ -161,8 +167,10 @@ def _read_files(path: Path) -> tuple[Path, dict[str, object]]:
         root, found = path.absolute().parent, [path]
     for file in found:
         if file.is_file():
-            return root, {"project": read_project(file)} if file.suffix == ".json" else _read_toml(file)
-    return root, {}
+            if file.suffix == ".json":
+                return root, read_project(file), {}
+            return root, None, _read_toml(file)
+    return root, None, {}
 
 
 def _read_toml(file: Path) -> dict[str, object]:

@@ -116,6 +116,25 @@ def _problem(server: ServerProcess, agent: str) -> str | None:
     return next(each["problem"] for each in agents if each["agent_id"] == agent)
 
 
+def test_a_langgraph_projects_own_variables_are_set_for_its_code(tmp_path: Path, free_port: int) -> None:
+    graph = """
+import os
+from langgraph.graph import MessagesState, StateGraph
+answer = os.environ["ANSWER"]
+builder = StateGraph(MessagesState)
+builder.add_node("say", lambda state: {"messages": [{"role": "assistant", "content": answer}]})
+builder.set_entry_point("say")
+graph = builder.compile()
+"""
+    (tmp_path / "graph.py").write_text(graph)
+    (tmp_path / ".env").write_text("ANSWER=forty-two\n")
+    project = {"dependencies": ["."], "graphs": {"echo": "./graph.py:graph"}, "env": ".env"}
+    (tmp_path / "langgraph.json").write_text(json.dumps(project))
+    with serving(tmp_path, port=free_port, data=tmp_path / "data") as server:
+        thread = call(server, "POST", "/threads", {})["thread_id"]
+        assert say(server, thread, "hello")["messages"][-1]["content"] == "forty-two"
+
+
 def test_port_is_taken_from_the_environment(echo: Path, free_port: int, tmp_path: Path) -> None:
     with serving(echo, port=free_port, data=tmp_path / "data", env={"PORT": "1"}) as server:
         assert call(server, "GET", "/livez") == {"ok": True}
