@@ -152,8 +152,9 @@ def _check(settings: Settings) -> None:
 
 def _process_environment(project: Project | None) -> Mapping[str, str]:
     """This process's, with what `env` in `langgraph.json` sets: for our settings, and for the agent's own code."""
-    for name, value in (project.env if project else {}).items():
-        os.environ.setdefault(name, value)  # noqa: TID251  the one place that reads it
+    if project is not None:
+        for name, value in project.env.items():
+            os.environ.setdefault(name, value)  # noqa: TID251  the one place that reads it
     return os.environ  # noqa: TID251  the one place that reads it
 
 

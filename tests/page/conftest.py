@@ -34,10 +34,11 @@ def a_free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """For one module at a time: while it is open, Playwright's event loop runs in this thread, and no other may."""
     if CHROMIUM is None:
-        pytest.skip("chromium is not installed: bash scripts/debian-packages")
+        pytest.skip("chromium is not installed: bash scripts/debian-packages tests")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield chromium
