@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias, cast
 
+_SILENCE_SECONDS = 10
+
 Value: TypeAlias = str | bytes | int | float
 Entries: TypeAlias = Sequence[tuple[bytes, Mapping[bytes, bytes]]]
 
@@ -75,7 +77,15 @@ def connect(url: str) -> Redis:
     """
     from redis.asyncio import Redis as Client
 
-    options = {"protocol": 2, "health_check_interval": 30, "socket_connect_timeout": 5}
+    # A deadline costs redis-py a task for every command. The embedded server, behind a Unix socket, is watched by its guard
+    # instead; a server on the network may hang without a word.
+    deadline = None if url.startswith("unix:") else _SILENCE_SECONDS
+    options = {
+        "protocol": 2,
+        "health_check_interval": 30,
+        "socket_connect_timeout": 5,
+        "socket_timeout": deadline,
+    }
     return cast("Redis", Client.from_url(url, **options))  # pyright: ignore[reportUnknownMemberType, reportArgumentType]  untyped there
 
 
