@@ -61,6 +61,28 @@ def test_markdown_is_shown_with_tables_and_code_that_can_be_copied(page: Page, m
     expect(answer.locator("img")).to_have_count(0)
 
 
+HALF_WRITTEN = """
+async (text) => {
+  const { renderMarkdown } = await import("./page/markdown.js");
+  const root = document.createElement("div");
+  const seen = [];
+  for (let end = 1; end <= text.length; end++) {
+    renderMarkdown(root, text.slice(0, end), true);
+    seen.push(root.textContent);
+  }
+  renderMarkdown(root, text, false);
+  return [seen, root.textContent];
+}
+"""
+
+
+def test_half_written_markup_does_not_show(page: Page) -> None:
+    text = "A **bold** word, `code` and [a link](https://example.com/x).\n\n## Head\n\nText\n- one\n- two **b**\n"
+    seen, whole = page.evaluate(HALF_WRITTEN, text)
+    assert [part for part in seen if any(mark in part for mark in ("**", "`", "](", "https:", "##"))] == []
+    assert "A bold word, code and a link." in whole
+
+
 def test_nothing_that_a_model_writes_is_executed(page: Page, model: Model) -> None:
     model.reply(ATTACK)
     ask(page, "Attack me.")

@@ -117,7 +117,12 @@ function App() {
     const restored = threads.undo();
     if (restored) location.hash = `#/t/${restored.id}`;
   };
-  useShortcuts({ stop: () => run && conversation.stop(), showList: openDrawer, closeList: closeDrawer, drawer });
+  useShortcuts({
+    stop: () => run && conversation.stop(),
+    showList: openDrawer,
+    closeList: closeDrawer,
+    drawer,
+  });
 
   return html`<div class=${`page ${drawer ? "drawer-open" : ""}`}>
     <${Sidebar}
@@ -130,7 +135,9 @@ function App() {
         agents=${agents} agent=${agent} phase=${phase} info=${info} onMenu=${openDrawer}
         onAgent=${(id) => (memory.set("agent", id), conversation.chooseAgent(id))}
       />
-      <${Chat} conversation=${conversation} editing=${editing} setEditing=${setEditing} canSend=${canSend} phase=${phase}>
+      <${Chat}
+        conversation=${conversation} phase=${phase} canSend=${canSend} editing=${editing} setEditing=${setEditing}
+      >
         ${chatPhase === "empty" && html`<${Welcome} canSend=${canSend} onAsk=${conversation.send} />`}
       <//>
       <div class="dock">

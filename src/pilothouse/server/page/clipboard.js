@@ -10,7 +10,11 @@ export async function copyText(text) {
 }
 
 function copyBySelection(text) {
-  const field = Object.assign(document.createElement("textarea"), { value: text, readOnly: true, className: "unseen" });
+  const field = Object.assign(document.createElement("textarea"), {
+    value: text,
+    readOnly: true,
+    className: "unseen",
+  });
   document.body.append(field);
   field.select();
   const copied = document.execCommand("copy");

@@ -47,7 +47,7 @@ export function createConnection() {
     polling = true;
     const since = performance.now();
     let wait = FIRST_WAIT_MS;
-    for (let phase; (phase = await trouble(performance.now() - since)); ) {
+    for (let phase; (phase = await trouble(performance.now() - since));) {
       store.set({ phase });
       await pause(wait * (0.8 + 0.4 * Math.random()));
       wait = Math.min(wait * 1.6, LONGEST_WAIT_MS);

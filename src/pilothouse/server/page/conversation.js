@@ -122,7 +122,8 @@ export function createConversation({ link, threads, whoAnswers, onCreated }) {
     const asked = [run.kwargs?.input?.messages ?? []].flat().map(toMessage);
     const { transcript } = store.get();
     const missing = asked.filter(({ id }) => id && !transcript.messages.some((message) => message.id === id));
-    if (missing.length > 0) set({ transcript: { ...transcript, messages: [...transcript.messages, ...missing] } });
+    if (missing.length > 0)
+      set({ transcript: { ...transcript, messages: [...transcript.messages, ...missing] } });
   }
 
   /** Follow a run to its end, then take over the state it left. */
@@ -133,7 +134,9 @@ export function createConversation({ link, threads, whoAnswers, onCreated }) {
       if (store.get().run && store.get().run.id !== id) set(({ run }) => ({ run: { ...run, id } }));
       const failure = frames.find((frame) => frame.event === "error");
       if (failure) set({ outcome: failureOf(failure.data) });
-      setTranscript((transcript) => frames.reduce((before, frame) => applyFrame(before, frame, at), transcript));
+      setTranscript((transcript) =>
+        frames.reduce((before, frame) => applyFrame(before, frame, at), transcript),
+      );
     };
     try {
       const id = await followRun({ threadId, runId, start, onFrames, link, signal });
@@ -274,7 +277,10 @@ export function createConversation({ link, threads, whoAnswers, onCreated }) {
     const { threadId, phase, run } = store.get();
     if (!threadId || phase !== "ready" || run) return Promise.resolve();
     return within(async (signal) => {
-      const [state, runs] = await Promise.all([api.getState(threadId), api.listRuns(threadId, { limit: 10 })]);
+      const [state, runs] = await Promise.all([
+        api.getState(threadId),
+        api.listRuns(threadId, { limit: 10 }),
+      ]);
       const active = runs.filter((other) => ACTIVE.has(other.status)).at(-1);
       const { transcript, outcome, run: begun } = store.get();
       if (signal.aborted || begun || (outcome && !active)) return;
@@ -292,7 +298,9 @@ export function createConversation({ link, threads, whoAnswers, onCreated }) {
 /** The question that the last outcome belongs to: the last one, but for what is being asked now. */
 function questionBefore(transcript, input) {
   const asked = new Set((input?.messages ?? []).map((message) => message.id));
-  return transcript.messages.findLast((message) => message.role === "human" && !asked.has(message.id))?.id ?? "";
+  return (
+    transcript.messages.findLast((message) => message.role === "human" && !asked.has(message.id))?.id ?? ""
+  );
 }
 
 function failureOf(data) {
@@ -302,7 +310,8 @@ function failureOf(data) {
 
 function outcomeOf(run, transcript, seen) {
   if (run.status === "success" || transcript.interrupts.length > 0) return null;
-  if (run.status === "timeout") return { kind: "timeout", message: seen?.message ?? "The run took too long and was ended." };
+  if (run.status === "timeout")
+    return { kind: "timeout", message: seen?.message ?? "The run took too long and was ended." };
   if (run.status === "interrupted") return { kind: "stopped" };
   return seen ?? { kind: "error", message: "The run failed; the server's log says why." };
 }

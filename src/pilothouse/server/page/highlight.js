@@ -18,14 +18,19 @@ const LANGUAGES = {
   xml: ["html", "svg", "xhtml", "vue"],
   yaml: ["yml"],
 };
-const BY_NAME = new Map(Object.entries(LANGUAGES).flatMap(([name, others]) => [name, ...others].map((other) => [other, name])));
+const BY_NAME = new Map(
+  Object.entries(LANGUAGES).flatMap(([name, others]) => [name, ...others].map((other) => [other, name])),
+);
 const LONGEST = 60_000;
 
 const loaded = new Map();
 
 function load(name) {
   if (!loaded.has(name)) {
-    const parts = Promise.all([import("./vendor/highlight/core.js"), import(`./vendor/highlight/languages/${name}.js`)]);
+    const parts = Promise.all([
+      import("./vendor/highlight/core.js"),
+      import(`./vendor/highlight/languages/${name}.js`),
+    ]);
     loaded.set(
       name,
       parts.then(([{ default: highlighter }, { default: grammar }]) => {

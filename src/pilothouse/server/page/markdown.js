@@ -25,7 +25,20 @@ const ALLOWED = {
     "p br hr h1 h2 h3 h4 h5 h6 strong b em i u s del mark sub sup kbd small code pre blockquote ul ol li " +
     "table thead tbody tr th td a img details summary input"
   ).split(" "),
-  ALLOWED_ATTR: ["href", "src", "alt", "title", "align", "start", "type", "checked", "disabled", "colspan", "rowspan", "open"],
+  ALLOWED_ATTR: [
+    "href",
+    "src",
+    "alt",
+    "title",
+    "align",
+    "start",
+    "type",
+    "checked",
+    "disabled",
+    "colspan",
+    "rowspan",
+    "open",
+  ],
   ADD_URI_SAFE_ATTR: ["align", "start", "type", "checked", "disabled", "colspan", "rowspan", "open"],
   ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|data:image\/(?:png|jpeg|gif|webp);base64,)/i,
   ALLOW_DATA_ATTR: false,
@@ -41,7 +54,8 @@ purifier.addHook("afterSanitizeAttributes", (node) => {
     if (node.getAttribute("type") !== "checkbox") node.remove();
     else node.setAttribute("disabled", "");
   }
-  if (node.tagName === "IMG" && !node.getAttribute("src")?.startsWith("data:image/")) node.replaceWith(pictureLink(node));
+  if (node.tagName === "IMG" && !node.getAttribute("src")?.startsWith("data:image/"))
+    node.replaceWith(pictureLink(node));
 });
 
 function pictureLink(image) {
@@ -73,7 +87,9 @@ export function renderMarkdown(root, text, writing) {
 }
 
 function proseBlock(shown, token, links) {
-  const element = shown?.classList.contains("prose") ? shown : Object.assign(document.createElement("div"), { className: "prose" });
+  const element = shown?.classList.contains("prose")
+    ? shown
+    : Object.assign(document.createElement("div"), { className: "prose" });
   const list = Object.assign([token], { links });
   element.innerHTML = purifier.sanitize(marked.parser(list), ALLOWED);
   for (const table of element.querySelectorAll("table")) {
@@ -90,14 +106,20 @@ function codeBlock(shown, token, writing) {
   element.querySelector(".code-language").textContent = language || "text";
   const code = element.querySelector("code");
   code.textContent = token.text;
-  if (!writing) highlight(code, token.text, language, (markup) => purifier.sanitize(markup, { ALLOWED_TAGS: ["span"], ALLOWED_ATTR: ["class"] }));
+  if (!writing)
+    highlight(code, token.text, language, (markup) =>
+      purifier.sanitize(markup, { ALLOWED_TAGS: ["span"], ALLOWED_ATTR: ["class"] }),
+    );
   return element;
 }
 
 function emptyCodeBlock() {
   const element = Object.assign(document.createElement("figure"), { className: "code" });
   const bar = Object.assign(document.createElement("figcaption"), { className: "code-bar" });
-  const copy = Object.assign(document.createElement("button"), { className: "quiet-button code-copy", type: "button" });
+  const copy = Object.assign(document.createElement("button"), {
+    className: "quiet-button code-copy",
+    type: "button",
+  });
   const label = Object.assign(document.createElement("span"), { textContent: "Copy" });
   copy.append(iconElement("copy"), label);
   copy.addEventListener("click", async () => {
@@ -122,8 +144,10 @@ export function closeOpenEnds(text) {
   let tail = text
     .slice(cut)
     .replace(/\n[ \t]*(?:[-=+*#>|]{1,6}|\d{1,3}[.)]?|`{1,3})[ \t]*$/, "")
-    .replace(/!?\[[^\]\n]*(?:\](?:\([^)\n]*)?)?$/, (open) => (/^\[[ x]?\]?$/.test(open) ? open : open.replace(/^!?\[/, "").replace(/\].*$/, "")));
-  if (ticks(tail) % 2 === 1) return text.slice(0, cut) + tail + "`";
+    .replace(/!?\[[^\]\n]*(?:\](?:\([^)\n]*)?)?$/, (open) =>
+      /^\[[ x]?\]?$/.test(open) ? open : open.replace(/^!?\[/, "").replace(/\].*$/, ""),
+    );
+  if (ticks(tail) % 2 === 1) return text.slice(0, cut) + (tail.endsWith("`") ? tail.slice(0, -1) : `${tail}\``);
   const bare = tail.replace(/`[^`]*`/g, "");
   if ((bare.match(/\*\*/g)?.length ?? 0) % 2 === 1) {
     tail = /\*\*\s*$/.test(tail) ? tail.replace(/\*\*\s*$/, "") : `${tail.replace(/\*$/, "").trimEnd()}**`;

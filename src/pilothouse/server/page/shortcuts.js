@@ -24,7 +24,13 @@ export function useShortcuts({ stop, showList, closeList, drawer }) {
         event.preventDefault();
         location.hash = "#/";
         document.getElementById("composer").focus();
-      } else if (!command && !event.altKey && event.key.length === 1 && event.key !== " " && !isField(document.activeElement)) {
+      } else if (
+        !command &&
+        !event.altKey &&
+        event.key.length === 1 &&
+        event.key !== " " &&
+        !isField(document.activeElement)
+      ) {
         document.getElementById("composer").focus();
       }
     };

@@ -56,7 +56,8 @@ function parseFrame(piece) {
 }
 
 /** The run's id, from the address that the server gives it. */
-const runIdOf = (response) => response.headers.get("content-location")?.match(/\/runs\/([^/?]+)/)?.[1] ?? null;
+const runIdOf = (response) =>
+  response.headers.get("content-location")?.match(/\/runs\/([^/?]+)/)?.[1] ?? null;
 
 /**
  * Follow one run until it has ended.

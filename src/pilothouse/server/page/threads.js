@@ -48,8 +48,15 @@ export function createThreads() {
     const found = (await api.searchThreads({ limit: PAGE, offset: 0 })).map(toThread);
     const oldest = found.length < PAGE ? -Infinity : found.at(-1).updatedAt;
     const kept = store.get().list.filter((thread) => thread.updatedAt < oldest);
-    const list = newestFirst([...found, ...kept.filter((thread) => !found.some(({ id }) => id === thread.id))]);
-    store.set(({ complete }) => ({ list, loaded: true, complete: found.length < PAGE || (complete && kept.length > 0) }));
+    const list = newestFirst([
+      ...found,
+      ...kept.filter((thread) => !found.some(({ id }) => id === thread.id)),
+    ]);
+    store.set(({ complete }) => ({
+      list,
+      loaded: true,
+      complete: found.length < PAGE || (complete && kept.length > 0),
+    }));
   }
 
   async function more() {

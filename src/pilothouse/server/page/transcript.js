@@ -29,7 +29,8 @@ function imagesOf(content) {
 
 function imageOf(block) {
   if (block.type === "image_url") return block.image_url?.url ?? block.image_url;
-  if (block.type === "image" && block.base64) return `data:${block.mime_type ?? "image/png"};base64,${block.base64}`;
+  if (block.type === "image" && block.base64)
+    return `data:${block.mime_type ?? "image/png"};base64,${block.base64}`;
   return null;
 }
 
@@ -58,12 +59,17 @@ const blank = (id) => ({ ...toMessage({ type: "ai", id, content: "" }), whole: f
 export function fromState(state) {
   const values = state?.values;
   const raw = values && Array.isArray(values.messages) ? values.messages : [];
-  const messages = raw.map(toMessage).map((message, place) => ({ ...message, id: message.id ?? `at-${place}` }));
+  const messages = raw
+    .map(toMessage)
+    .map((message, place) => ({ ...message, id: message.id ?? `at-${place}` }));
   return { messages, calls: {}, interrupts: interruptsOf(state) };
 }
 
 function interruptsOf(state) {
-  const found = [...(state?.interrupts ?? []), ...(state?.tasks ?? []).flatMap((task) => task.interrupts ?? [])];
+  const found = [
+    ...(state?.interrupts ?? []),
+    ...(state?.tasks ?? []).flatMap((task) => task.interrupts ?? []),
+  ];
   return [...new Map(found.map((item) => [item.id ?? JSON.stringify(item.value), item])).values()];
 }
 
@@ -79,7 +85,9 @@ export function applyFrame(transcript, frame, at) {
 
 /** Another attempt starts from the last checkpoint: what the one before had half said, it says again. */
 function withoutPartials(transcript) {
-  const kept = new Set(transcript.messages.flatMap((message) => (message.whole ? message.calls : [])).map((call) => call.id));
+  const kept = new Set(
+    transcript.messages.flatMap((message) => (message.whole ? message.calls : [])).map((call) => call.id),
+  );
   return {
     ...transcript,
     messages: transcript.messages.filter((message) => message.whole),
@@ -89,8 +97,7 @@ function withoutPartials(transcript) {
 
 function place(transcript, message) {
   const at = transcript.messages.findIndex((other) => other.id === message.id);
-  const messages =
-    at < 0 ? [...transcript.messages, message] : transcript.messages.with(at, message);
+  const messages = at < 0 ? [...transcript.messages, message] : transcript.messages.with(at, message);
   return { ...transcript, messages };
 }
 
@@ -116,7 +123,13 @@ function mergeCalls(calls, chunks) {
     const at = merged.findIndex((call) => call.key === key);
     const call = at < 0 ? { key, id: null, name: "", written: "" } : merged[at];
     const written = call.written + (chunk.args ?? "");
-    const next = { ...call, id: call.id ?? chunk.id, name: call.name || chunk.name || "", written, args: parsed(written) };
+    const next = {
+      ...call,
+      id: call.id ?? chunk.id,
+      name: call.name || chunk.name || "",
+      written,
+      args: parsed(written),
+    };
     if (at < 0) merged.push(next);
     else merged[at] = next;
   }
@@ -178,13 +191,19 @@ export function settled(transcript, state, succeeded) {
   for (const message of transcript.messages) {
     const begun = message.left || (!succeeded && (message.text || message.calls.length > 0));
     if (!known.has(message.id) && begun) {
-      messages.splice(messages.findIndex(({ id }) => id === after) + 1 || messages.length, 0, { ...message, left: true });
+      messages.splice(messages.findIndex(({ id }) => id === after) + 1 || messages.length, 0, {
+        ...message,
+        left: true,
+      });
       known.add(message.id);
     }
     if (known.has(message.id)) after = message.id;
   }
   const calls = Object.fromEntries(
-    Object.entries(transcript.calls).map(([id, call]) => [id, call.status === "running" ? { ...call, status: "stopped" } : call]),
+    Object.entries(transcript.calls).map(([id, call]) => [
+      id,
+      call.status === "running" ? { ...call, status: "stopped" } : call,
+    ]),
   );
   return { messages, calls, interrupts: truth.interrupts };
 }

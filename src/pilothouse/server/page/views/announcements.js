@@ -2,7 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "../html.js";
 import { memory, useStore } from "../state.js";
-import { Icon } from "./icons.js";
+import { IconButton } from "./buttons.js";
 
 const PROBLEM_MS = 8_000;
 const READ_ALOUD = 1_500;
@@ -17,7 +17,7 @@ export function Notice({ text }) {
   };
   return html`<div class="notice" role="note">
     <p>${text}</p>
-    <button class="icon-button" type="button" aria-label="Close this note" onClick=${close}><${Icon} name="close" /></button>
+    <${IconButton} icon="close" label="Close this note" onClick=${close} />
   </div>`;
 }
 
@@ -30,11 +30,13 @@ export function Toast({ threads, problem, onUndo, onProblemSeen }) {
     return () => clearTimeout(timer);
   }, [problem]);
   return html`<div class="toasts" role="status">
-    ${deleted &&
-    html`<div class="toast" key=${deleted.thread.id}>
+    ${
+      deleted &&
+      html`<div class="toast" key=${deleted.thread.id}>
       <span>Deleted “${deleted.thread.title}”</span>
       <button class="link-button" type="button" onClick=${onUndo}>Undo</button>
-    </div>`}
+    </div>`
+    }
     ${problem && html`<div class="toast problem"><span>${problem}</span></div>`}
   </div>`;
 }

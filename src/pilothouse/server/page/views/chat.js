@@ -1,7 +1,8 @@
-// The open chat: its turns, what went wrong, what is asked; and the scroll position, which follows only who is at the end.
+// The open chat: its turns, what went wrong, what is asked. It follows an answer only for who is at its end.
 
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../html.js";
 import { useStore } from "../state.js";
+import { IconButton } from "./buttons.js";
 import { Interrupt } from "./interrupt.js";
 import { Icon } from "./icons.js";
 import { Turn } from "./message.js";
@@ -26,7 +27,8 @@ function useFollowedEnd(threadId) {
   const atEnd = useRef(true);
   const [away, setAway] = useState(false);
 
-  const toEnd = (behavior = "instant") => frame.current.scrollTo({ top: frame.current.scrollHeight, behavior });
+  const toEnd = (behavior = "instant") =>
+    frame.current.scrollTo({ top: frame.current.scrollHeight, behavior });
   useLayoutEffect(() => {
     atEnd.current = true;
     setAway(false);
@@ -86,28 +88,50 @@ export function Chat({ conversation, editing, setEditing, canSend, phase: link, 
   return html`<div class="chat-frame">
     <div class="chat" ref=${frame} tabindex="-1">
       <div class="chat-content" ref=${content}>
-        ${phase === "loading" && html`<div class="chat-loading" role="status" aria-label="Opening the chat"><i></i><i></i><i></i></div>`}
-        ${phase === "missing" && html`<${Missing} />`}
-        ${phase === "failed" && html`<${Problem} title="This chat could not be opened" message=${problem} onRetry=${() => conversation.open(threadId)} />`}
-        ${first > 0 && html`<button class="quiet-button earlier" type="button" onClick=${showEarlier}>Show ${Math.min(first, FIRST_SHOWN)} earlier turns</button>`}
+        <${Opening} phase=${phase} problem=${problem} onRetry=${() => conversation.open(threadId)} />
+        ${
+          first > 0 &&
+          html`<button class="quiet-button earlier" type="button" onClick=${showEarlier}>
+          Show ${Math.min(first, FIRST_SHOWN)} earlier turns
+        </button>`
+        }
         ${turns.slice(first).map((messages, at) => {
           const last = first + at === turns.length - 1;
+          const { id } = messages[0];
           return html`<${Turn}
-            key=${messages[0].id} messages=${messages} events=${transcript.calls} last=${last}
-            underWay=${Boolean(run) && last} canChange=${!run && canSend} editing=${editing === messages[0].id} outcome=${past[messages[0].id]}
+            key=${id} messages=${messages} events=${transcript.calls} outcome=${past[id]} last=${last}
+            underWay=${Boolean(run) && last} canChange=${!run && canSend} editing=${editing === id}
             onEdit=${setEditing} onResend=${resend}
           />`;
         })}
-        ${transcript.interrupts.map(
-          (interrupt) => !run && html`<${Interrupt} key=${interrupt.id} interrupt=${interrupt} onAnswer=${(value) => conversation.answer(interrupt, value)} />`,
-        )}
-        ${run && (link === "reconnecting" || link === "gone") && html`<p class="link-lost">The connection is lost. The answer goes on here as soon as the server is back.</p>`}
+        ${
+          !run &&
+          transcript.interrupts.map(
+            (interrupt) => html`<${Interrupt}
+            key=${interrupt.id} interrupt=${interrupt}
+            onAnswer=${(value) => conversation.answer(interrupt, value)}
+          />`,
+          )
+        }
+        ${run && (link === "reconnecting" || link === "gone") && html`<p class="link-lost">${LINK_LOST}</p>`}
         ${outcome && html`<${Outcome} outcome=${outcome} onRetry=${!run && conversation.retry} />`}
         ${children}
       </div>
     </div>
-    ${away && html`<button class="jump" type="button" aria-label="Go to the end" title="Go to the end" onClick=${jump}><${Icon} name="down" /></button>`}
+    ${away && html`<${IconButton} icon="down" label="Go to the end" kind="jump" onClick=${jump} />`}
   </div>`;
+}
+
+const LINK_LOST = "The connection is lost. The answer goes on here as soon as the server is back.";
+
+/** What is shown of a chat that is not there yet, or not at all. */
+function Opening({ phase, problem, onRetry }) {
+  if (phase === "loading") {
+    return html`<div class="chat-loading" role="status" aria-label="Opening the chat"><i></i><i></i><i></i></div>`;
+  }
+  if (phase === "missing") return html`<${Missing} />`;
+  if (phase !== "failed") return null;
+  return html`<${Problem} title="This chat could not be opened" message=${problem} onRetry=${onRetry} />`;
 }
 
 const Missing = () => html`<div class="blank-state">
@@ -127,9 +151,11 @@ const TITLES = {
 
 function Outcome({ outcome, onRetry }) {
   if (outcome.kind === "stopped") {
-    return html`<p class="stopped">Stopped. ${onRetry && html`<button class="link-button" type="button" onClick=${onRetry}>Ask again</button>`}</p>`;
+    const again = html`<button class="link-button" type="button" onClick=${onRetry}>Ask again</button>`;
+    return html`<p class="stopped">Stopped. ${onRetry && again}</p>`;
   }
-  const title = outcome.kind === "timeout" ? "This took too long" : (TITLES[outcome.code] ?? "That did not work");
+  const title =
+    outcome.kind === "timeout" ? "This took too long" : (TITLES[outcome.code] ?? "That did not work");
   return html`<${Problem} title=${title} message=${outcome.message} onRetry=${onRetry} />`;
 }
 
@@ -137,6 +163,9 @@ function Problem({ title, message, onRetry }) {
   return html`<div class="run-error" role="alert">
     <${Icon} name="alert" />
     <div><strong>${title}</strong><p>${message}</p></div>
-    ${onRetry && html`<button class="button" type="button" onClick=${onRetry}><${Icon} name="retry" />Try again</button>`}
+    ${
+      onRetry &&
+      html`<button class="button" type="button" onClick=${onRetry}><${Icon} name="retry" />Try again</button>`
+    }
   </div>`;
 }

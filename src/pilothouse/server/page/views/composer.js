@@ -31,6 +31,7 @@ export function Composer({ threadId, running, stopping, canSend, blockedBy, onSe
     onSend(text.trim());
     write("");
   };
+  const toField = (event) => event.target === event.currentTarget && field.current.focus();
   const keys = (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();
@@ -41,13 +42,24 @@ export function Composer({ threadId, running, stopping, canSend, blockedBy, onSe
     }
   };
 
-  return html`<form class="composer" onSubmit=${(event) => (event.preventDefault(), send())} onClick=${(event) => event.target === event.currentTarget && field.current.focus()}>
+  return html`<form class="composer" onSubmit=${(event) => (event.preventDefault(), send())} onClick=${toField}>
     <textarea
-      ref=${field} id="composer" rows="1" aria-label="Message" placeholder=${blockedBy ?? "Ask anything"} autocomplete="off"
-      enterkeyhint="send" value=${text} onInput=${(event) => write(event.target.value)} onKeyDown=${keys}
+      ref=${field} id="composer" rows="1" aria-label="Message" placeholder=${blockedBy ?? "Ask anything"}
+      autocomplete="off" enterkeyhint="send" value=${text}
+      onInput=${(event) => write(event.target.value)} onKeyDown=${keys}
     ></textarea>
-    ${running
-      ? html`<button class="send stop" type="button" aria-label="Stop" title="Stop (Esc)" disabled=${stopping} onClick=${onStop}><i></i></button>`
-      : html`<button class="send" type="submit" aria-label="Send" title="Send (Enter)" disabled=${!ready}><${Icon} name="up" /></button>`}
+    <${running ? StopButton : SendButton} disabled=${running ? stopping : !ready} onStop=${onStop} />
   </form>`;
 }
+
+const SendButton = ({ disabled }) =>
+  html`<button class="send" type="submit" aria-label="Send" title="Send (Enter)" disabled=${disabled}>
+    <${Icon} name="up" />
+  </button>`;
+
+const StopButton = ({ disabled, onStop }) =>
+  html`<button
+    class="send stop" type="button" aria-label="Stop" title="Stop (Esc)" disabled=${disabled} onClick=${onStop}
+  >
+    <i></i>
+  </button>`;

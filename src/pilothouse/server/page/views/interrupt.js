@@ -25,28 +25,37 @@ export function Interrupt({ interrupt, onAnswer }) {
   return html`<section class="interrupt" aria-label="The agent waits for you">
     <h3><${Icon} name="hand" />${requests ? "May it do this?" : "The agent asks"}</h3>
     ${words && html`<${Markdown} text=${words} writing=${false} />`}
-    ${requests &&
-    requests.map(
-      (request) => html`<div class="request">
+    ${
+      requests &&
+      requests.map(
+        (request) => html`<div class="request">
         <strong>${request.name ?? request.action}</strong>
         ${request.description && html`<p>${request.description}</p>`}
         <pre>${JSON.stringify(request.args ?? request.arguments ?? {}, null, 2)}</pre>
       </div>`,
-    )}
+      )
+    }
     ${!requests && !isBare && html`<pre>${JSON.stringify(value, null, 2)}</pre>`}
-    ${requests
-      ? html`<${Approval} requests=${requests} onAnswer=${onAnswer} />`
-      : html`<${Reply} onAnswer=${onAnswer} />`}
+    ${
+      requests
+        ? html`<${Approval} requests=${requests} onAnswer=${onAnswer} />`
+        : html`<${Reply} onAnswer=${onAnswer} />`
+    }
   </section>`;
 }
 
 function Approval({ requests, onAnswer }) {
   const [reason, setReason] = useState("");
-  const reject = () => onAnswer(decisions(requests, { type: "reject", ...(reason.trim() && { message: reason.trim() }) }));
+  const approve = () => onAnswer(decisions(requests, { type: "approve" }));
+  const reject = () =>
+    onAnswer(decisions(requests, { type: "reject", ...(reason.trim() && { message: reason.trim() }) }));
   return html`<div class="reply">
-    <input aria-label="Why not" placeholder="If not, why (optional)" value=${reason} onInput=${(event) => setReason(event.target.value)} />
+    <input
+      aria-label="Why not" placeholder="If not, why (optional)" value=${reason}
+      onInput=${(event) => setReason(event.target.value)}
+    />
     <button class="button" type="button" onClick=${reject}>Reject</button>
-    <button class="button primary" type="button" onClick=${() => onAnswer(decisions(requests, { type: "approve" }))}>Approve</button>
+    <button class="button primary" type="button" onClick=${approve}>Approve</button>
   </div>`;
 }
 
@@ -72,7 +81,9 @@ function Reply({ onAnswer }) {
       rows="1" aria-label="Your reply" placeholder=${asJson ? '{"approved": true}' : "Your reply"} value=${text}
       onInput=${(event) => (setText(event.target.value), setProblem(null))} onKeyDown=${keys}
     ></textarea>
-    <label class="as-json"><input type="checkbox" checked=${asJson} onChange=${(event) => setAsJson(event.target.checked)} />JSON</label>
+    <label class="as-json">
+      <input type="checkbox" checked=${asJson} onChange=${(event) => setAsJson(event.target.checked)} />JSON
+    </label>
     <button class="button primary" type="button" onClick=${send}>Reply</button>
     ${problem && html`<p class="problem" role="alert">That is not JSON: ${problem}</p>`}
   </div>`;

@@ -1,9 +1,9 @@
 // One turn of a conversation: the question, and what the agent did and said.
 
-import { copyText } from "../clipboard.js";
 import { html, memo, useLayoutEffect, useRef, useState } from "../html.js";
 import { renderMarkdown } from "../markdown.js";
 import { describeCall } from "../transcript.js";
+import { CopyButton, IconButton } from "./buttons.js";
 import { Icon } from "./icons.js";
 import { ToolCard } from "./tool_card.js";
 
@@ -20,14 +20,18 @@ export function Markdown({ text, writing }) {
     state.text = text;
     state.writing = writing;
     state.shown = Math.min(state.shown, text.length);
-    const paint = () => renderMarkdown(root.current, text.slice(0, state.shown), state.writing || state.shown < text.length);
+    const paint = () =>
+      renderMarkdown(root.current, text.slice(0, state.shown), state.writing || state.shown < text.length);
     if (fresh || still.matches || document.hidden) {
       state.shown = text.length;
       paint();
       return undefined;
     }
     const step = () => {
-      state.shown = Math.min(text.length, state.shown + Math.max(2, Math.ceil((text.length - state.shown) / (writing ? 9 : 4))));
+      state.shown = Math.min(
+        text.length,
+        state.shown + Math.max(2, Math.ceil((text.length - state.shown) / (writing ? 9 : 4))),
+      );
       paint();
       if (state.shown < text.length) state.frame = requestAnimationFrame(step);
     };
@@ -38,25 +42,22 @@ export function Markdown({ text, writing }) {
   return html`<div class="markdown" ref=${root}></div>`;
 }
 
-function CopyButton({ text }) {
-  const [copied, setCopied] = useState(false);
-  const copy = async () => {
-    setCopied(await copyText(text));
-    setTimeout(() => setCopied(false), 1_600);
-  };
-  const label = copied ? "Copied" : "Copy";
-  return html`<button class="icon-button" type="button" aria-label=${label} title=${label} onClick=${copy}><${Icon} name=${copied ? "check" : "copy"} /></button>`;
+/** Pictures that came with a message; none is loaded from elsewhere. */
+function Images({ sources }) {
+  return sources
+    .filter((source) => source.startsWith("data:image/"))
+    .map((source) => html`<img src=${source} alt="" />`);
 }
 
 function Question({ message, editing, canChange, onEdit, onSend, onCancel }) {
   if (editing) return html`<${QuestionEditor} text=${message.text} onSend=${onSend} onCancel=${onCancel} />`;
   return html`<div class="question">
     <div class="question-text">
-      ${message.images.map((source) => source.startsWith("data:image/") && html`<img src=${source} alt="" />`)}
+      <${Images} sources=${message.images} />
       ${message.text}
     </div>
     <div class="actions">
-      ${canChange && html`<button class="icon-button" type="button" aria-label="Edit and ask again" title="Edit and ask again" onClick=${onEdit}><${Icon} name="pencil" /></button>`}
+      ${canChange && html`<${IconButton} icon="pencil" label="Edit and ask again" onClick=${onEdit} />`}
       <${CopyButton} text=${message.text} />
     </div>
   </div>`;
@@ -89,15 +90,29 @@ function QuestionEditor({ text, onSend, onCancel }) {
 function Answer({ message, answers, events, underWay }) {
   const writing = underWay && !message.whole;
   return html`<div class="answer">
-    ${message.reasoning && html`<details class="reasoning"><summary>Thinking<${Icon} name="chevron" /></summary><p>${message.reasoning}</p></details>`}
+    ${
+      message.reasoning &&
+      html`<details class="reasoning">
+      <summary>Thinking<${Icon} name="chevron" /></summary>
+      <p>${message.reasoning}</p>
+    </details>`
+    }
     ${message.text && html`<${Markdown} text=${message.text} writing=${writing} />`}
-    ${message.images.map((source) => source.startsWith("data:image/") && html`<img src=${source} alt="" />`)}
-    ${message.calls.length > 0 &&
-    html`<div class="tools">
-      ${message.calls.map((call, at) => html`<${ToolCard} key=${call.id ?? at} call=${describeCall(call, answers.get(call.id), events[call.id], underWay)} />`)}
-    </div>`}
+    <${Images} sources=${message.images} />
+    ${
+      message.calls.length > 0 &&
+      html`<div class="tools">
+      ${message.calls.map((call, at) => {
+        const described = describeCall(call, answers.get(call.id), events[call.id], underWay);
+        return html`<${ToolCard} key=${call.id ?? at} call=${described} />`;
+      })}
+    </div>`
+    }
   </div>`;
 }
+
+const pastOutcome = (outcome) =>
+  outcome?.kind === "stopped" ? "Stopped." : (outcome?.message ?? "Not answered.");
 
 /** Nothing of the answer is moving: say that the agent is at work. */
 function isWaiting({ messages, events }) {
@@ -114,25 +129,45 @@ function isWaiting({ messages, events }) {
 function TurnView(props) {
   const { messages, events, underWay, canChange, last, editing, outcome, onEdit, onResend } = props;
   const question = messages[0].role === "human" ? messages[0] : null;
-  const answers = new Map(messages.filter((message) => message.role === "tool").map((message) => [message.callId, message]));
+  const answers = new Map(
+    messages.filter((message) => message.role === "tool").map((message) => [message.callId, message]),
+  );
   const said = messages.filter((message) => message.role === "ai");
-  const text = said.map((message) => message.text).filter(Boolean).join("\n\n");
+  const text = said
+    .map((message) => message.text)
+    .filter(Boolean)
+    .join("\n\n");
   return html`<article class=${`turn ${last ? "last" : ""}`}>
-    ${question &&
-    html`<${Question}
+    ${
+      question &&
+      html`<${Question}
       message=${question} editing=${editing} canChange=${canChange}
       onEdit=${() => onEdit(question.id)} onCancel=${() => onEdit(null)}
       onSend=${(changed) => onResend(question.id, changed)}
-    />`}
-    ${said.map((message) => html`<${Answer} key=${message.id} message=${message} answers=${answers} events=${events} underWay=${underWay} />`)}
-    ${underWay && isWaiting(props) && html`<div class="at-work" role="img" aria-label="The agent is at work"><i></i><i></i><i></i></div>`}
-    ${outcome && html`<p class="past-outcome">${outcome.kind === "stopped" ? "Stopped." : outcome.message}</p>`}
-    ${!underWay &&
-    text &&
-    html`<div class="actions answer-actions">
+    />`
+    }
+    ${said.map((message) => {
+      const about = { message, answers, events, underWay };
+      return html`<${Answer} key=${message.id} ...${about} />`;
+    })}
+    ${
+      underWay &&
+      isWaiting(props) &&
+      html`<div class="at-work" role="img" aria-label="The agent is at work"><i></i><i></i><i></i></div>`
+    }
+    ${!last && (outcome || said.length === 0) && html`<p class="past-outcome">${pastOutcome(outcome)}</p>`}
+    ${
+      !underWay &&
+      text &&
+      html`<div class="actions answer-actions">
       <${CopyButton} text=${text} />
-      ${canChange && question && html`<button class="icon-button" type="button" aria-label="Ask again" title="Ask again" onClick=${() => onResend(question.id, question.text)}><${Icon} name="retry" /></button>`}
-    </div>`}
+      ${
+        canChange &&
+        question &&
+        html`<${IconButton} icon="retry" label="Ask again" onClick=${() => onResend(question.id, question.text)} />`
+      }
+    </div>`
+    }
   </article>`;
 }
 
@@ -144,7 +179,9 @@ function sameTurn(before, next) {
     before.messages.length === next.messages.length &&
     before.messages.every((message, at) => message === next.messages[at]) &&
     (before.events === next.events ||
-      next.messages.every((message) => message.calls.every(({ id }) => before.events[id] === next.events[id])))
+      next.messages.every((message) =>
+        message.calls.every(({ id }) => before.events[id] === next.events[id]),
+      ))
   );
 }
 

@@ -2,6 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "../html.js";
 import { useStore } from "../state.js";
+import { IconButton } from "./buttons.js";
 import { Icon, Mark } from "./icons.js";
 import { ThemeSwitch } from "./theme_switch.js";
 
@@ -26,7 +27,10 @@ function grouped(list) {
 }
 
 const matches = (thread, filter) =>
-  filter.toLowerCase().split(/\s+/).every((word) => thread.title.toLowerCase().includes(word));
+  filter
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => thread.title.toLowerCase().includes(word));
 
 export function Sidebar({ threads, openId, user, version, onClose, onRemoved, onProblem }) {
   const { list, complete, loaded } = useStore(threads);
@@ -38,6 +42,12 @@ export function Sidebar({ threads, openId, user, version, onClose, onRemoved, on
     if (filter.trim() && !complete) threads.more().catch(() => {});
   }, [filter, complete, list]);
 
+  const leaveSearch = (event) => {
+    if (event.key !== "Escape") return;
+    setFilter("");
+    event.stopPropagation();
+    event.target.blur();
+  };
   const remove = (thread) => {
     threads.remove(thread.id);
     onRemoved(thread.id);
@@ -47,18 +57,18 @@ export function Sidebar({ threads, openId, user, version, onClose, onRemoved, on
   return html`<aside class="sidebar" id="sidebar" aria-label="Chats">
     <header class="sidebar-head">
       <a class="brand" href="#/"><${Mark} /><span>Pilothouse</span></a>
-      <button class="icon-button phone-only" type="button" aria-label="Close the list of chats" onClick=${onClose}>
-        <${Icon} name="close" />
-      </button>
+      <${IconButton} icon="close" label="Close the list of chats" kind="phone-only" onClick=${onClose} />
     </header>
     <div class="sidebar-tools">
-      <a class="new-chat" href="#/" title="New chat (Ctrl+Shift+O)" onClick=${onClose}><${Icon} name="plus" />New chat</a>
+      <a class="new-chat" href="#/" title="New chat (Ctrl+Shift+O)" onClick=${onClose}>
+        <${Icon} name="plus" />New chat
+      </a>
       <label class="search">
         <${Icon} name="search" />
         <input
           id="search" type="search" placeholder="Search chats" aria-label="Search chats" autocomplete="off"
           value=${filter} onInput=${(event) => setFilter(event.target.value)}
-          onKeyDown=${(event) => event.key === "Escape" && (setFilter(""), event.stopPropagation(), event.target.blur())}
+          onKeyDown=${leaveSearch}
         />
         <kbd aria-hidden="true">${/Mac|iPhone|iPad/.test(navigator.userAgent) ? "⌘K" : "Ctrl K"}</kbd>
       </label>
@@ -77,8 +87,21 @@ export function Sidebar({ threads, openId, user, version, onClose, onRemoved, on
           </ul>
         </section>`,
       )}
-      ${loaded && found.length === 0 && html`<p class="thread-none">${filter ? "No chat has these words in its name." : "Your chats will be listed here."}</p>`}
-      ${!complete && loaded && list.length > 0 && html`<button class="quiet-button thread-more" type="button" onClick=${() => threads.more().catch(onProblem)}>Show older chats</button>`}
+      ${
+        loaded &&
+        found.length === 0 &&
+        html`<p class="thread-none">
+        ${filter ? "No chat has these words in its name." : "Your chats will be listed here."}
+      </p>`
+      }
+      ${
+        !complete &&
+        loaded &&
+        list.length > 0 &&
+        html`<button class="quiet-button thread-more" type="button" onClick=${() => threads.more().catch(onProblem)}>
+        Show older chats
+      </button>`
+      }
     </nav>
     <footer class="sidebar-foot">
       <span class="user" title=${version ? `Pilothouse ${version}` : null}>${user || "Local user"}</span>
@@ -101,14 +124,21 @@ function ThreadRow({ thread, open, onOpen, onRename, onRemove }) {
     </li>`;
   }
   return html`<li class=${`thread ${open ? "open" : ""}`}>
-    <a href=${`#/t/${thread.id}`} aria-current=${open ? "page" : null} title=${thread.title} onClick=${onOpen} onDblClick=${() => setEditing(true)}>
+    <a
+      href=${`#/t/${thread.id}`} aria-current=${open ? "page" : null} title=${thread.title}
+      onClick=${onOpen} onDblClick=${() => setEditing(true)}
+    >
       <span class="thread-title">${thread.title}</span>
       ${thread.busy && html`<span class="thread-busy" role="img" aria-label="answering"></span>`}
       ${thread.waiting && html`<span class="thread-waiting" role="img" aria-label="waits for you"></span>`}
     </a>
     <span class="thread-actions">
-      <button class="icon-button" type="button" aria-label=${`Rename “${thread.title}”`} title="Rename" onClick=${() => setEditing(true)}><${Icon} name="pencil" /></button>
-      <button class="icon-button" type="button" aria-label=${`Delete “${thread.title}”`} title="Delete" onClick=${() => onRemove(thread)}><${Icon} name="trash" /></button>
+      <${IconButton}
+        icon="pencil" label=${`Rename “${thread.title}”`} tip="Rename" onClick=${() => setEditing(true)}
+      />
+      <${IconButton}
+        icon="trash" label=${`Delete “${thread.title}”`} tip="Delete" onClick=${() => onRemove(thread)}
+      />
     </span>
   </li>`;
 }

@@ -2,7 +2,7 @@
 
 import { html, useState } from "../html.js";
 import { memory } from "../state.js";
-import { Icon } from "./icons.js";
+import { IconButton } from "./buttons.js";
 
 const NEXT = { system: "light", light: "dark", dark: "system" };
 const ICONS = { system: "system", light: "sun", dark: "moon" };
@@ -17,7 +17,5 @@ export function ThemeSwitch() {
     setTheme(next);
   };
   const label = `Theme: ${theme}. Change to ${NEXT[theme]}`;
-  return html`<button class="icon-button theme-switch" type="button" aria-label=${label} title=${label} onClick=${turn}>
-    <${Icon} name=${ICONS[theme]} />
-  </button>`;
+  return html`<${IconButton} icon=${ICONS[theme]} label=${label} kind="theme-switch" onClick=${turn} />`;
 }

@@ -1,10 +1,16 @@
 // A tool call: one line while it runs and after, and all of it when opened.
 
-import { copyText } from "../clipboard.js";
 import { html, useEffect, useState } from "../html.js";
+import { useCopying } from "./buttons.js";
 import { Icon } from "./icons.js";
 
-const WORDS = { writing: "being called", running: "running", done: "done", failed: "failed", stopped: "stopped" };
+const WORDS = {
+  writing: "being called",
+  running: "running",
+  done: "done",
+  failed: "failed",
+  stopped: "stopped",
+};
 
 /** Milliseconds in the unit that suits them. */
 export function duration(ms) {
@@ -47,8 +53,10 @@ export function ToolCard({ call }) {
     <div class="tool-body">
       <h4>Arguments</h4>
       <${Arguments} call=${call} />
-      ${result !== null && result !== undefined && html`<${Result} text=${pretty(result)} failed=${call.status === "failed"} />`}
-      ${call.images.map((source) => source.startsWith("data:image/") && html`<img class="tool-image" src=${source} alt=${`Made by ${call.name}`} />`)}
+      ${result != null && html`<${Result} text=${pretty(result)} failed=${call.status === "failed"} />`}
+      ${call.images
+        .filter((source) => source.startsWith("data:image/"))
+        .map((source) => html`<img class="tool-image" src=${source} alt=${`Made by ${call.name}`} />`)}
     </div>
   </details>`;
 }
@@ -87,14 +95,12 @@ function Arguments({ call }) {
 }
 
 function Result({ text, failed }) {
-  const [copied, setCopied] = useState(false);
-  const copy = async () => {
-    setCopied(await copyText(text));
-    setTimeout(() => setCopied(false), 1_600);
-  };
+  const [copied, copy] = useCopying(text);
   return html`<div class="tool-result">
     <h4>${failed ? "Error" : "Result"}</h4>
-    <button class="quiet-button" type="button" onClick=${copy}><${Icon} name=${copied ? "check" : "copy"} />${copied ? "Copied" : "Copy"}</button>
+    <button class="quiet-button" type="button" onClick=${copy}>
+      <${Icon} name=${copied ? "check" : "copy"} />${copied ? "Copied" : "Copy"}
+    </button>
     <pre tabindex="0">${text}</pre>
   </div>`;
 }

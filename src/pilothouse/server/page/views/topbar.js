@@ -1,6 +1,7 @@
 // Above the chat: which agent answers, and whether the server does.
 
 import { html } from "../html.js";
+import { IconButton } from "./buttons.js";
 import { Icon } from "./icons.js";
 
 const PHASES = {
@@ -13,15 +14,21 @@ const PHASES = {
 
 export function Topbar({ agents, agent, phase, info, onMenu, onAgent }) {
   return html`<header class="topbar">
-    <button class="icon-button phone-only" type="button" aria-label="Open the list of chats" aria-controls="sidebar" onClick=${onMenu}><${Icon} name="menu" /></button>
+    <${IconButton} icon="menu" label="Open the list of chats" kind="phone-only" onClick=${onMenu} />
     <${AgentPicker} agents=${agents} agent=${agent} onAgent=${onAgent} />
-    <button class=${`status ${phase}`} type="button" popovertarget="status-card" aria-label=${`${PHASES[phase]}. ${agent?.model ?? ""}`}>
+    <button
+      class=${`status ${phase}`} type="button" popovertarget="status-card"
+      aria-label=${`${PHASES[phase]}. ${agent?.model ?? ""}`}
+    >
       <i></i>
       <span class="status-model">${phase === "connected" ? (agent?.model ?? "Connected") : PHASES[phase]}</span>
     </button>
     <div id="status-card" class="card" popover="auto">
       <dl>
-        <div><dt>Server</dt><dd>${PHASES[phase]}${info?.version && phase === "connected" ? `, Pilothouse ${info.version}` : ""}</dd></div>
+        <div>
+          <dt>Server</dt>
+          <dd>${PHASES[phase]}${phase === "connected" && `, Pilothouse ${info.version}`}</dd>
+        </div>
         ${agent && html`<div><dt>Agent</dt><dd>${agent.name}</dd></div>`}
         ${agent?.model && html`<div><dt>Model</dt><dd>${agent.model}</dd></div>`}
         ${agent?.notice && html`<div><dt>Note</dt><dd>${agent.notice}</dd></div>`}
