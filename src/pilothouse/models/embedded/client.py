@@ -73,7 +73,7 @@ class EmbeddedChat(OpenAIChat):
         return super().bind_tools(on_the_wire, **kwargs)  # pyright: ignore[reportUnknownMemberType] - untyped there
 
     def _get_request_payload(self, input_: Any, **kwargs: Any) -> dict[str, Any]:
-        payload: dict[str, Any] = super()._get_request_payload(input_, **kwargs)  # pyright: ignore[reportUnknownMemberType] - untyped there
+        payload: dict[str, Any] = super()._get_request_payload(input_, **kwargs)  # pyright: ignore - untyped there
         results = [m for m in self._convert_input(input_).to_messages() if isinstance(m, ToolMessage)]
         failed = {message.tool_call_id for message in results if message.status == "error"}
         for message in payload["messages"]:

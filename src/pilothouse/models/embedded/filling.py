@@ -14,6 +14,7 @@ from pilothouse.models.embedded.grammar import Grammar, literal
 from pilothouse.models.embedded.hints import learn
 from pilothouse.models.embedded.llama import Llama, LlamaFailed
 from pilothouse.models.embedded.schemas import Material, ValueGrammar
+from pilothouse.models.embedded.templates import arranged
 from pilothouse.models.embedded.vocabulary import Token, tokens, words
 from pilothouse.models.embedded.wire import Example, Function, Usage
 
@@ -101,7 +102,11 @@ class _Filling:
                 return None
         while self._optional and not self._written.endswith("}"):
             await self._write_optional()
-        return Filled(self._arguments, self._usage)
+        source = self._source
+        if source.earlier:
+            return Filled(self._arguments, self._usage)
+        found = arranged(source.message, self._arguments, self._lessons, self._tool.examples)
+        return Filled(found, self._usage)
 
     async def _write_required(self, name: str, *, last: bool) -> bool:
         grammar = Grammar()

@@ -23,7 +23,7 @@ SURE_ENOUGH = 0.40
 """Below this, a message is taken for conversation."""
 _WORTH_A_TRY = 0.15
 """If the best tool turns out not to fit, the others down to here are tried."""
-_GOES_ON = 0.5
+_GOES_ON = 0.35
 
 _MEANING_WEIGHT = 12.0
 _WORDING_WEIGHT = 12.0

@@ -117,6 +117,8 @@ CONTINUES = (
     "now add 10 to that",
     "divide that by 2",
     "make it 20 instead",
+    "make it bigger",
+    "the small one instead",
     "same for Berlin",
     "the same with 500",
     "and from Chicago?",

