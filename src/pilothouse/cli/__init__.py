@@ -73,10 +73,6 @@ def _chat_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print each event as a line of JSON, for scripts")
 
 
-def _doctor_options(parser: argparse.ArgumentParser) -> None:
-    _work_options(parser)
-
-
 def _new_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="the folder to make")
     parser.add_argument(
@@ -92,7 +88,7 @@ _COMMANDS = {
     ),
     "work": ("execute runs, with no API", "pilothouse work ./my-agent", _work_options),
     "chat": ("talk to an agent in the terminal", 'pilothouse chat -m "what is 17% of 2340?"', _chat_options),
-    "doctor": ("check every part and say how to fix it", "pilothouse doctor", _doctor_options),
+    "doctor": ("check every part and say how to fix it", "pilothouse doctor", _serving_options),
     "new": (
         "make a small project to start from",
         "pilothouse new harbour && pilothouse serve harbour",

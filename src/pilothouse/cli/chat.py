@@ -115,6 +115,8 @@ class Chat:
                 self._ask(text)
         except PilothouseError as error:
             self._terminal.complain(str(error))
+        if text and self._terminal.has_person:
+            self._terminal.say()
 
     def _command(self, command: str, rest: str) -> None:
         match command:
@@ -124,6 +126,7 @@ class Chat:
                 self._thread, self._open_questions = None, ()
                 self._say("A new thread.", "dim")
             case "/threads" if rest.isdigit() and 0 < int(rest) <= len(self._listed):
+                self._say()
                 self._take_up(self._get_thread(self._listed[int(rest) - 1]))
             case "/threads":
                 self._list_threads()
@@ -148,6 +151,7 @@ class Chat:
                 self._show_question(interrupt)
                 replies[interrupt.id] = reply_to(interrupt, self._terminal.ask("answer > ").strip())
             self._reply(replies)
+            self._say()
 
     def _reply(self, replies: Mapping[str, Any]) -> Outcome:
         alone = len(self._open_questions) == 1
@@ -172,8 +176,6 @@ class Chat:
             self._say("Stopped.", "dim")
         if outcome.error_code in ("run_failed", "internal") and self._log:
             self._say(f"The log is {self._log}", "dim")
-        if self._terminal.has_person and not self._as_json:
-            self._terminal.say()
 
     def _tell_connection(self, is_there: bool) -> None:
         self._say("The server is back." if is_there else "The connection is lost: trying again…", "dim")
@@ -194,12 +196,13 @@ class Chat:
         self._open_questions = [
             interrupt for found in thread["interrupts"].values() for interrupt in interrupts_of(found)
         ]
-        messages = map(as_object, as_list(as_object(thread["values"]).get("messages")))
+        messages = [as_object(each) for each in as_list(as_object(thread["values"]).get("messages"))]
         spoken = [m for m in messages if m.get("type") in ("human", "ai") and text_of(m.get("content"))]
-        for message in spoken[-2:]:
+        questions = [place for place, message in enumerate(spoken) if message["type"] == "human"]
+        for message in spoken[questions[-1] if questions else 0 :]:
             mark = "> " if message["type"] == "human" else ""
             self._say(f"{mark}{text_of(message['content'])}", "dim")
-            self._say()
+        self._say()
 
     def _list_threads(self) -> None:
         query = {

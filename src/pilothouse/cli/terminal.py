@@ -6,7 +6,9 @@ alone, and what is said around them goes to standard error.
 
 import os
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
@@ -17,6 +19,14 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def printable(text: str) -> str:
     """Without what would steer a terminal: the text is a model's, or a tool's."""
     return _CONTROL.sub("", text)
+
+
+def _wrapped(line: str, width: int) -> str:
+    """Broken between words, with the indentation of its beginning."""
+    if len(line) <= width:
+        return line
+    indent = " " * (len(line) - len(line.lstrip()))
+    return textwrap.fill(line, width, subsequent_indent=indent)
 
 
 class Terminal:
@@ -48,7 +58,11 @@ class Terminal:
 
     def say(self, line: str = "", *styles: str) -> None:
         """A line around the answers."""
-        self.say_styled(self.styled(printable(line), *styles))
+        text = printable(line)
+        if self.is_terminal:
+            width = shutil.get_terminal_size().columns
+            text = "\n".join(_wrapped(each, width) for each in text.split("\n"))
+        self.say_styled(self.styled(text, *styles))
 
     def say_styled(self, line: str) -> None:
         """A line that has its styles."""
@@ -56,6 +70,12 @@ class Terminal:
         stream = sys.stdout if self.is_terminal else sys.stderr
         stream.write(line + "\n")
         stream.flush()
+
+    def put(self, lines: str) -> None:
+        """Lines that a program is to get too."""
+        self._clear_waiting()
+        sys.stdout.write(lines + "\n")
+        sys.stdout.flush()
 
     def complain(self, line: str) -> None:
         """A line that says what went wrong."""

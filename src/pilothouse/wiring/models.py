@@ -32,7 +32,7 @@ class OpenModels:
 
     def _open(self, name: ModelName) -> AbstractAsyncContextManager[ChatModel]:
         embedded = partial(_embedded, self._settings, self._report)
-        return open_chat_model(name, _credentials(self._settings), embedded=embedded)
+        return open_chat_model(name, credentials_of(self._settings), embedded=embedded)
 
     def close(self) -> None:
         for kept in self._kept.values():
@@ -55,7 +55,7 @@ async def _embedded(settings: Settings, report: Report) -> AsyncGenerator[ChatMo
         yield ChatModel(embedded_chat(embedded), embedded.label, embedded.notice, prepare)
 
 
-def _credentials(settings: Settings) -> ModelCredentials:
+def credentials_of(settings: Settings) -> ModelCredentials:
     """Those that are set; the others keep their defaults."""
     named = {name: getattr(settings, name, None) for name in ModelCredentials.__struct_fields__}
     return ModelCredentials(**{name: value for name, value in named.items() if value is not None})

@@ -31,7 +31,7 @@ class RunStores:
 @asynccontextmanager
 async def open_run_stores(settings: Settings) -> AsyncGenerator[RunStores]:
     """Raises `ConfigurationError` or `StoreUnavailable` where Redis can't be reached."""
-    async with _redis_url(settings) as url, _client(url) as redis:
+    async with redis_url(settings) as url, _client(url) as redis:
         ttl = timedelta(days=settings.thread_ttl_days)
         tails, signals = Tails(), Signals(redis)
         yield RunStores(
@@ -46,7 +46,8 @@ async def open_run_stores(settings: Settings) -> AsyncGenerator[RunStores]:
 
 
 @asynccontextmanager
-async def _redis_url(settings: Settings) -> AsyncGenerator[str]:
+async def redis_url(settings: Settings) -> AsyncGenerator[str]:
+    """The managed server that the settings name, else the embedded one, started."""
     if settings.redis:
         yield settings.redis
         return
