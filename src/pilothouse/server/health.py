@@ -34,7 +34,7 @@ class HealthRoutes:
     async def info(self, call: Call) -> Response:
         """Tell version, abilities, agents and state of the server."""
         about = {"version": version("pilothouse"), "flags": _FLAGS, "agents": self._agents.list()}
-        return json_reply({**about, **self._status()})
+        return json_reply({**about, "user": call.principal.user, **self._status()})
 
     async def alive(self, request: Request) -> Response:
         """Answer while the process serves."""

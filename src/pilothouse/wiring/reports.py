@@ -1,5 +1,6 @@
 """Whom to tell what is being prepared."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 
@@ -18,12 +19,13 @@ class Preparation:
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self.under_way: str | None = None
+        self.under_way: Mapping[str, str | int] | None = None
+        """`label`, `done_bytes`, `total_bytes`."""
 
     def say(self, message: str) -> None:
         self._report.say(message)
 
     def advance(self, done: int, total: int, label: str) -> None:
-        megabytes = f"{done // 1_000_000} of {total // 1_000_000} MB"
-        self.under_way = None if done >= total else f"{label}: {megabytes}"
+        under_way = {"label": label, "done_bytes": done, "total_bytes": total}
+        self.under_way = None if done >= total else under_way
         self._report.advance(done, total, label)

@@ -19,7 +19,7 @@ import { html, render, useEffect, useMemo, useRef, useState } from "./html.js";
 import { useShortcuts } from "./shortcuts.js";
 import { memory, useStore } from "./state.js";
 import { createThreads } from "./threads.js";
-import { Announcer, Notice, Toast } from "./views/announcements.js";
+import { Announcer, Notice, Preparing, Toast } from "./views/announcements.js";
 import { Chat } from "./views/chat.js";
 import { Composer } from "./views/composer.js";
 import { Sidebar } from "./views/sidebar.js";
@@ -141,6 +141,7 @@ function App() {
         ${chatPhase === "empty" && html`<${Welcome} canSend=${canSend} onAsk=${conversation.send} />`}
       <//>
       <div class="dock">
+        <${Preparing} task=${info?.preparing} />
         <${Notice} text=${agent?.notice} />
         <${Composer}
           threadId=${threadId} running=${Boolean(run)} stopping=${run?.stopping} canSend=${canSend}
@@ -155,7 +156,8 @@ function App() {
   </div>`;
 }
 
-const nameOf = (user) => (typeof user === "string" ? user : (user?.name ?? user?.user_id ?? null));
+/** Who is shown at the foot of the list; nobody is named where this machine's user is the only one. */
+const nameOf = (user) => (user === "local" ? null : user);
 
 render(html`<${App} />`, document.getElementById("app"));
 addEventListener("hashchange", openFromAddress);

@@ -7,6 +7,7 @@ const FIRST_WAIT_MS = 400;
 const LONGEST_WAIT_MS = 6_000;
 const GONE_AFTER_MS = 3_000;
 const IDLE_CHECK_MS = 20_000;
+const PREPARING_CHECK_MS = 1000;
 const EARLY_CHECKS_MS = [1_500, 4_000, 9_000];
 
 /**
@@ -78,6 +79,7 @@ export function createConnection() {
     try {
       const info = await api.info();
       if (JSON.stringify(info) !== JSON.stringify(store.get().info)) store.set({ info });
+      if (info.preparing) setTimeout(check, PREPARING_CHECK_MS);
     } catch {
       lost();
     }

@@ -21,6 +21,16 @@ export function Notice({ text }) {
   </div>`;
 }
 
+/** Something long that the server prepares, such as fetching a model. */
+export function Preparing({ task }) {
+  if (!task) return null;
+  const megabytes = (bytes) => Math.floor(bytes / 1e6);
+  return html`<div class="preparing" role="status">
+    <progress value=${task.done_bytes} max=${task.total_bytes}></progress>
+    <span>${task.label}, ${megabytes(task.done_bytes)} of ${megabytes(task.total_bytes)} MB</span>
+  </div>`;
+}
+
 /** A deleted chat that can be had back, or something that did not work. */
 export function Toast({ threads, problem, onUndo, onProblemSeen }) {
   const { deleted } = useStore(threads);
