@@ -162,7 +162,7 @@ def test_the_page_follows_the_answer_only_for_who_is_at_its_end(page: Page, mode
 
 
 def test_an_empty_chat_has_questions_to_begin_with(page: Page, model: Model) -> None:
-    model.reply("About 3,772.")
+    model.reply("17% of 2,340 = 397.8")
     page.get_by_role("button", name="Work something out").click()
-    expect_answer(page, "About 3,772.")
-    assert "4.2 %" in model.questions[0][0]
+    expect_answer(page, "17% of 2,340 = 397.8")
+    assert "17%" in model.questions[0][0]
