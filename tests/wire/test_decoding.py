@@ -58,6 +58,12 @@ def test_a_query_is_read_as_its_types_and_unknown_names_are_ignored() -> None:
     )
 
 
+def test_a_list_in_a_query_may_be_a_json_array() -> None:
+    pairs = [("select", '["run_id","status"]')]
+
+    assert decoding.decode_query(pairs, RunList).select == ["run_id", "status"]
+
+
 @pytest.mark.parametrize("value", ["1", "true", "True"])
 def test_a_flag_in_a_query_is_read_in_the_forms_of_both_sdks(value: str) -> None:
     assert decoding.decode_query([("cancel_on_disconnect", value)], JoinOptions).cancel_on_disconnect

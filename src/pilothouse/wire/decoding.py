@@ -30,7 +30,8 @@ def decode_body(body: bytes, type_: type[T]) -> T:
 
 
 def decode_query(pairs: Iterable[tuple[str, str]], type_: type[T]) -> T:
-    """The request in a query string. Of a name that comes twice the last counts, unless its field is a list.
+    """The request in a query string. Of a name that comes twice the last counts, unless its field is a list: the Python
+    SDK repeats a list's name, the JavaScript one sends a JSON array.
 
     Unknown names are ignored: proxies and clients add their own. Raises `InvalidRequest`.
     """
@@ -40,7 +41,7 @@ def decode_query(pairs: Iterable[tuple[str, str]], type_: type[T]) -> T:
         if name in lists:
             known = values.setdefault(name, [])
             assert isinstance(known, list)
-            known.append(value)
+            known += _listed(value)
         elif value:
             values[name] = value
     try:
@@ -109,6 +110,14 @@ def _decoder(type_: type[T]) -> msgspec.json.Decoder[T]:
 def _list_fields(type_: type[Any]) -> frozenset[str]:
     fields = msgspec.structs.fields(type_)
     return frozenset(f.encode_name for f in fields if any(get_origin(t) is list for t in _members(f.type)))
+
+
+def _listed(value: str) -> list[str]:
+    """The elements of a JSON array of strings; of anything else, itself."""
+    try:
+        return msgspec.json.decode(value, type=list[str])
+    except msgspec.DecodeError:
+        return [value]
 
 
 def _members(annotation: object) -> tuple[object, ...]:
