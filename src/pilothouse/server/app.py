@@ -1,4 +1,4 @@
-"""The HTTP server: the Agent Protocol (version 1), and the page."""
+"""The HTTP server: the Agent Protocol, and the page."""
 
 from collections.abc import Sequence
 
@@ -20,8 +20,10 @@ from pilothouse.server.openapi import description
 from pilothouse.server.origins import Origins
 from pilothouse.server.parts import Parts
 from pilothouse.server.runs import RunRoutes
+from pilothouse.server.sockets import socket_routes
 from pilothouse.server.states import StateRoutes, States
 from pilothouse.server.static import page_routes
+from pilothouse.server.streaming_v2 import ThreadStreamRoutes
 from pilothouse.server.threads import ThreadRoutes
 
 __all__ = ["Parts", "create_app"]
@@ -33,6 +35,7 @@ def create_app(parts: Parts) -> Starlette:
     operations = api_operations(parts, health)
     routes = [
         *(operation.route(parts) for operation in operations),
+        *socket_routes(parts),
         *health.open_routes(),
         Route("/openapi.json", _Description(operations)),
         *page_routes(),
@@ -54,6 +57,7 @@ def api_operations(parts: Parts, health: HealthRoutes) -> Sequence[Operation]:
         *runs.operations(),
         *threads.operations(),
         *StateRoutes(parts, states).operations(),
+        *ThreadStreamRoutes(parts).operations(),
         *AssistantRoutes(parts).operations(),
         *ItemRoutes(parts).operations(),
         *health.operations(),

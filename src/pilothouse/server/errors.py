@@ -48,10 +48,14 @@ def reply_to(error: Exception) -> Response:
         return error_reply(
             500, PilothouseError.code, "Something went wrong; the cause is in the server's log."
         )
-    status = next(STATUS[ancestor] for ancestor in type(error).__mro__ if ancestor in STATUS)
+    status = status_of(error)
     if status >= 500:
         logger.error("request failed", exc_info=error)
     return error_reply(status, error.code, str(error), _advice(error, status))
+
+
+def status_of(error: PilothouseError) -> int:
+    return next(STATUS[ancestor] for ancestor in type(error).__mro__ if ancestor in STATUS)
 
 
 def _advice(error: PilothouseError, status: int) -> dict[str, str]:

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 
 from pilothouse.errors import AgentUnavailable, InvalidRequest, NotFound
 from pilothouse.events import AgentId, ThreadId
+from pilothouse.ports.engines import Agents
 from pilothouse.ports.principals import Principal
 from pilothouse.ports.runs import NewRun, Run
 from pilothouse.server.calls import Call, Operation, body_operation, json_bytes, json_reply, operation
@@ -112,10 +113,7 @@ class RunRoutes:
         return new_stateless_run(body, self._agent_id(body), ThreadId(str(uuid4())))
 
     def _agent_id(self, body: RunCreate) -> AgentId:
-        agent = find_agent(self._agents.list(), body.assistant_id)
-        if agent.problem is not None:
-            raise AgentUnavailable(f"Agent {agent.agent_id} could not be loaded: {agent.problem}")
-        return agent.agent_id
+        return agent_to_run(self._agents, body.assistant_id)
 
     # Follow.
 
@@ -223,6 +221,14 @@ class RunRoutes:
         for run_id in run_ids:
             await self._runs.cancel(call.principal, thread_id, run_id, action)
         return Response(status_code=204)
+
+
+def agent_to_run(agents: Agents, name: str) -> AgentId:
+    """The agent of this name. Raises `NotFound`, and `AgentUnavailable` if it could not be loaded."""
+    agent = find_agent(agents.list(), name)
+    if agent.problem is not None:
+        raise AgentUnavailable(f"Agent {agent.agent_id} could not be loaded: {agent.problem}")
+    return agent.agent_id
 
 
 def _created(run: Run) -> Response:

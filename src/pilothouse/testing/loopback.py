@@ -20,7 +20,7 @@ class LoopbackServer:
         """0 until the server is entered, where none was asked for."""
         self._uvicorn = _Uvicorn(
             uvicorn.Config(
-                app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1, ws="none"
+                app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1
             )
         )
         self._tasks = asyncio.TaskGroup()

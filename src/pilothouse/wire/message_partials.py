@@ -58,7 +58,7 @@ class PartialMessage:
         self._additional |= chunk.get("additional_kwargs") or {}
         self._response |= chunk.get("response_metadata") or {}
         if usage := chunk.get("usage_metadata"):
-            self._usage = _added(self._usage or {}, usage)
+            self._usage = add_counts(self._usage or {}, usage)
         for piece in chunk.get("tool_call_chunks") or ():
             _join_call(self._calls, piece)
 
@@ -143,12 +143,12 @@ def _parsed_calls(calls: list[Fields]) -> tuple[list[Fields], list[Fields]]:
     return parsed, invalid
 
 
-def _added(before: Fields, more: Fields) -> Fields:
+def add_counts(before: Fields, more: Fields) -> Fields:
     """Token counts add up."""
     total = dict(before)
     for key, value in more.items():
         if isinstance(value, dict):
-            total[key] = _added(total.get(key) or {}, value)  # pyright: ignore[reportUnknownArgumentType] - counts by name
+            total[key] = add_counts(total.get(key) or {}, value)  # pyright: ignore[reportUnknownArgumentType] - counts by name
         elif isinstance(value, int):
             total[key] = (total.get(key) or 0) + value
     return total

@@ -176,7 +176,7 @@ class StreamEncoder:
     def _tool(self, event: ToolStarted | ToolFinished) -> list[Frame]:
         if "tools" not in self._modes or not self._visible(event.namespace):
             return []
-        return [(event_name(b"tools", event.namespace), one_line(_encode(_tool_data(event))))]
+        return [(event_name(b"tools", event.namespace), one_line(_encode(tool_data(event))))]
 
     def _end(self, event: RunEnded) -> list[Frame]:
         frames: list[Frame] = []
@@ -194,7 +194,7 @@ class StreamEncoder:
         return [(mode.encode(), one_line(_encode({"__interrupt__": interrupts})))] if mode else []
 
 
-def _tool_data(event: ToolStarted | ToolFinished) -> dict[str, object]:
+def tool_data(event: ToolStarted | ToolFinished) -> dict[str, object]:
     """In the shape of LangGraph's `tools` stream mode."""
     call = {"tool_call_id": event.call_id, "tool_name": event.name}
     match event:
