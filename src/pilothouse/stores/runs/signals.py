@@ -32,9 +32,12 @@ class Signals:
 
     async def run(self) -> None:
         """Deliver hints until cancelled. Outages of Redis are waited out."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._receive())
-            tasks.create_task(self._follow_subscriptions())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._receive())
+                tasks.create_task(self._follow_subscriptions())
+        finally:
+            await self._pubsub.aclose()
 
     @contextmanager
     def listening(self, channel: str, listener: Listener) -> Generator[None]:
