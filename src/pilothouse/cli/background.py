@@ -1,5 +1,6 @@
 """A server inside this process, in a thread with an event loop of its own. It ends with the block."""
 
+import asyncio
 import threading
 from collections.abc import Generator
 from concurrent.futures import Future
@@ -23,9 +24,11 @@ def background_server(settings: Settings, report: Report) -> Generator[str]:
     `report` is told from the thread. Raises what `open_server` raises.
     """
     here = msgspec.structs.replace(settings, host="127.0.0.1", port=0, auth=None)
+    starting: Future[_Starting] = Future()
     started: Future[Server] = Future()
 
     async def serve() -> None:
+        starting.set_result(_Starting())
         try:
             async with open_server(here, report) as server:
                 started.set_result(server)
@@ -39,9 +42,24 @@ def background_server(settings: Settings, report: Report) -> Generator[str]:
         # Daemonic: whatever holds it up, the process can end.
         thread = threading.Thread(target=lambda: run_async(serve()), name="pilothouse-server", daemon=True)
         thread.start()
-        server = started.result(_START_SECONDS)
         try:
+            started.result(_START_SECONDS)
             yield url_of(listener)
         finally:
-            server.should_exit = True
+            if started.done() and started.exception() is None:
+                started.result().should_exit = True
+            else:
+                starting.result(_END_SECONDS).cancel()
             thread.join(_END_SECONDS)
+
+
+class _Starting:
+    """The task that opens the server, as other threads may cancel it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+
+    def cancel(self) -> None:
+        if self._task and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._task.cancel)

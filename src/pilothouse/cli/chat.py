@@ -32,7 +32,7 @@ Ctrl-C stops an answer, and leaves where there is none. Ctrl-D leaves.
 
 
 def run(options: argparse.Namespace) -> int:
-    terminal = Terminal()
+    terminal = Terminal(for_programs=options.json)
     question = _question(options.message)
     try:
         with server_for(options, terminal) as place:

@@ -6,7 +6,6 @@ import platform
 import shutil
 import socket
 import tempfile
-import textwrap
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
@@ -17,7 +16,7 @@ from pilothouse.cli import logs
 from pilothouse.cli.client import Client
 from pilothouse.cli.loops import run_async
 from pilothouse.cli.progress import PassingProgress
-from pilothouse.cli.terminal import Terminal
+from pilothouse.cli.terminal import Terminal, wrapped
 from pilothouse.errors import ConfigurationError, PilothouseError, StoreUnavailable
 from pilothouse.settings import FILE, Settings, load
 from pilothouse.wiring import checks
@@ -32,6 +31,7 @@ _LITTLE_BYTES = 1_000_000_000
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "red")}
 _NAME_WIDTH = 10
 _MOST_WIDTH = 110
+_UNWRAPPED = 10_000
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -79,10 +79,10 @@ class Doctor:
         self._failures += finding.mark == "failed"
         mark, colour = _MARKS[finding.mark]
         indent = " " * (_NAME_WIDTH + 6)
-        width = max(40, min(shutil.get_terminal_size().columns, _MOST_WIDTH) - len(indent))
-        lines = [part for line in finding.text.splitlines() for part in textwrap.wrap(line, width) or [""]]
-        first = f"  {self._terminal.styled(mark, colour)} {finding.name:{_NAME_WIDTH}}  {lines[0]}"
-        self._terminal.put("\n".join([first, *(indent + line for line in lines[1:])]))
+        width = min(self._terminal.width, _MOST_WIDTH) if self._terminal.is_terminal else _UNWRAPPED
+        lines = [wrapped(line, width - len(indent), indent) for line in finding.text.splitlines()]
+        mark = self._terminal.styled(mark, colour)
+        self._terminal.put(f"  {mark} {finding.name:{_NAME_WIDTH}}  " + f"\n{indent}".join(lines))
 
     def conclude(self) -> int:
         """Say what it comes to; the exit status."""

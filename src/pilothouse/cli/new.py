@@ -9,7 +9,7 @@ from string import Template
 
 from pilothouse.errors import ConfigurationError
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """What an agent may be called: the agent has the folder's name."""
 _ASSISTANT = {
     "pilothouse.toml": "pilothouse.toml",
@@ -30,8 +30,8 @@ def run(options: argparse.Namespace) -> int:
     template, names = ("graph", _GRAPH) if options.graph else ("assistant", _ASSISTANT)
     _make(folder)
     for source, name in names.items():
-        text = (files(__package__) / "templates" / template / source).read_text()
-        (folder / name).write_text(Template(text).substitute(name=folder.name))
+        text = (files("pilothouse.cli") / "templates" / template / source).read_text()
+        (folder / name).write_text(Template(text).substitute(name=folder.resolve().name))
     sys.stdout.write(
         f"Made {folder} with {', '.join(names.values())}.\n\n"
         f"  cd {folder}\n"
@@ -43,9 +43,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _make(folder: Path) -> None:
     """Raises `ConfigurationError` where the name can't be an agent's, or there is something already."""
-    if not _NAME.fullmatch(folder.name):
+    name = folder.resolve().name
+    if not _NAME.fullmatch(name):
         raise ConfigurationError(
-            f"“{folder.name or folder}” can't be the name of an agent: use letters, digits, “-”, “_” and “.”, at most 64, "
+            f"“{name}” can't be the name of an agent: use letters, digits, “-” and “_”, at most 64, "
             "and begin with a letter or a digit."
         )
     try:

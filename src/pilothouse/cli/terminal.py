@@ -21,19 +21,19 @@ def printable(text: str) -> str:
     return _CONTROL.sub("", text)
 
 
-def _wrapped(line: str, width: int) -> str:
-    """Broken between words, with the indentation of its beginning."""
-    if len(line) <= width:
-        return line
-    indent = " " * (len(line) - len(line.lstrip()))
-    return textwrap.fill(line, width, subsequent_indent=indent)
+def wrapped(line: str, width: int, indent: str = "") -> str:
+    """Broken between words; `indent` is what further lines begin with."""
+    return textwrap.fill(
+        line, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
+    )
 
 
 class Terminal:
     """Writes for people, and asks them."""
 
-    def __init__(self) -> None:
-        self.is_terminal = sys.stdout.isatty()
+    def __init__(self, *, for_programs: bool = False) -> None:
+        """`for_programs` makes a terminal a pipe like any other."""
+        self.is_terminal = sys.stdout.isatty() and not for_programs
         self.has_person = self.is_terminal and sys.stdin.isatty()
         # These two speak of the terminal and configure nothing of ours.
         plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"  # noqa: TID251
@@ -43,6 +43,11 @@ class Terminal:
         for stream in (sys.stdout, sys.stderr):
             with suppress(AttributeError):  # replaced by something that is no text file
                 stream.reconfigure(errors="replace")  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+    @property
+    def width(self) -> int:
+        """Characters a line."""
+        return shutil.get_terminal_size().columns
 
     def styled(self, text: str, *styles: str) -> str:
         if not self._has_styles or not styles or not text:
@@ -60,9 +65,12 @@ class Terminal:
         """A line around the answers."""
         text = printable(line)
         if self.is_terminal:
-            width = shutil.get_terminal_size().columns
-            text = "\n".join(_wrapped(each, width) for each in text.split("\n"))
+            text = "\n".join(self._fitted(each) for each in text.split("\n"))
         self.say_styled(self.styled(text, *styles))
+
+    def _fitted(self, line: str) -> str:
+        indent = " " * (len(line) - len(line.lstrip()))
+        return wrapped(line, self.width, indent) if len(line) > self.width else line
 
     def say_styled(self, line: str) -> None:
         """A line that has its styles."""
