@@ -123,14 +123,16 @@ def test_a_run_asks_twice_and_goes_on_with_each_answer(run: Run) -> None:
 def test_a_run_stops_before_a_node_and_goes_on_without_input(run: Run) -> None:
     async def scenario(served: Served) -> None:
         runs, thread = served.sdk.runs, await served.thread()
-        stopped: Any = await runs.wait(
-            thread, "counter", input={"total": 3, "steps": []}, interrupt_before=["add_one"]
-        )
-        assert stopped["total"] == 6
-        assert (await served.sdk.threads.get(thread))["status"] == "interrupted"
+        start: Any = {"input": {"total": 3, "steps": []}, "interrupt_before": ["add_one"]}
+        stopped = await runs.wait(thread, "counter", **start)
+        assert stopped == {"total": 6, "steps": ["double"]}
+        shown = await served.sdk.threads.get(thread)
+        assert (shown["status"], shown["interrupts"]) == ("interrupted", {})
         assert (await served.sdk.threads.get_state(thread))["next"] == ["add_one"]
 
         assert await runs.wait(thread, "counter", input=None) == {"total": 7, "steps": ["double", "add_one"]}
+        parts = await parts_of(runs.stream(None, "counter", stream_mode="values", **start))
+        assert [data["total"] for data in datas(parts, "values")] == [3, 6]
 
     run(scenario)
 

@@ -30,7 +30,8 @@ def node() -> str:
     return node
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
+@pytest.mark.timeout(300)  # the first time, the SDK is installed
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_javascript_sdk_gets_what_it_expects(server: ServerProcess, node: str, scenario: str) -> None:
     done = subprocess.run(

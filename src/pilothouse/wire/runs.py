@@ -12,6 +12,7 @@ from pilothouse.events import AgentId, Json, Record, RunEnded, StateValues, Thre
 from pilothouse.ports.runs import CancelAction, MultitaskStrategy, NewRun, Run, RunInput, RunStatus
 from pilothouse.wire.assistants import assistant_id
 from pilothouse.wire.decoding import OptionalJson, json_object, json_value
+from pilothouse.wire.interrupts import questions
 from pilothouse.wire.paging import Limit, Skip
 from pilothouse.wire.replies import instant
 from pilothouse.wire.stream_modes import stream_modes
@@ -192,8 +193,9 @@ class RunResult:
 
     def with_interrupts(self, values: bytes) -> bytes:
         """These values with what the run asks a human; `{}` if they are null."""
-        if self._end is None or not self._end.interrupts:
+        asked = questions(self._end.interrupts) if self._end else []
+        if not asked:
             return b"{}" if values == b"null" else values
         is_object = values.startswith(b"{")
         fields: dict[str, Any] = msgspec.json.decode(values, type=dict[str, Json]) if is_object else {}
-        return msgspec.json.encode({**fields, "__interrupt__": self._end.interrupts})
+        return msgspec.json.encode({**fields, "__interrupt__": asked})

@@ -37,6 +37,7 @@ from pilothouse.events import (
     ToolStarted,
 )
 from pilothouse.ports.runs import RunStatus, StreamMode
+from pilothouse.wire.interrupts import questions
 from pilothouse.wire.langchain_events import LangChainEvents
 from pilothouse.wire.message_partials import MessagePartials
 from pilothouse.wire.message_tuples import MessageTuples, event_name
@@ -180,8 +181,8 @@ class StreamEncoder:
 
     def _end(self, event: RunEnded) -> list[Frame]:
         frames: list[Frame] = []
-        if event.interrupts and not self._interrupts_shown:
-            frames += self._interrupts(event.interrupts)
+        if not self._interrupts_shown and (asked := questions(event.interrupts)):
+            frames += self._interrupts(asked)
         if self._events:
             frames += self._events.frames(event)
         if error := error_of(event):

@@ -11,6 +11,7 @@ from pilothouse.errors import InvalidRequest
 from pilothouse.events import AgentId, Interrupt, Json, ThreadId
 from pilothouse.ports.runs import MultitaskStrategy, NewRun, RunInput
 from pilothouse.wire.decoding import OptionalJson, decode_body, json_object, json_value
+from pilothouse.wire.interrupts import is_breakpoint, questions
 from pilothouse.wire.streaming_v2 import STREAM_MODES, Event
 
 T = TypeVar("T")
@@ -44,7 +45,6 @@ NOT_SUPPORTED: Mapping[str, str] = {
 """Commands of the protocol that this server has not, and what to do instead."""
 
 Seq = Annotated[int, Meta(ge=0)]
-BREAKPOINT = b'{"when":"breakpoint"}'
 
 
 class EventFilter(msgspec.Struct, frozen=True):
@@ -119,7 +119,7 @@ class RunStart(msgspec.Struct, frozen=True):
         config = json_object(self.config, "params.config")
         checkpoint = _checkpoint(config)
         given = json_value(self.input)
-        asked = [interrupt for interrupt in asked if not is_breakpoint(interrupt)]
+        asked = questions(asked)
         command: Json | None = None
         if asked and given is not None and checkpoint is None:
             given, command = None, _resume(_answers(asked, given))
@@ -222,11 +222,6 @@ def resume_since(last_event_id: str | None) -> int | None:
             f"{last_event_id[:100]!r} is not an event's id: send the last one that you received."
         )
     return int(seq)
-
-
-def is_breakpoint(interrupt: Interrupt) -> bool:
-    """The run stopped before or after a node, and asks for nothing but to go on."""
-    return bytes(interrupt.value) == BREAKPOINT
 
 
 def success(command_id: int, result: Mapping[str, Any], applied_through_seq: int | None = None) -> bytes:

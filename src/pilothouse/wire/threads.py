@@ -13,6 +13,7 @@ from pilothouse.ports.engines import StateSnapshot
 from pilothouse.ports.threads import Thread, ThreadQuery, ThreadStatus
 from pilothouse.wire import decoding
 from pilothouse.wire.assistants import assistant_id
+from pilothouse.wire.interrupts import questions
 from pilothouse.wire.paging import Limit, Skip
 from pilothouse.wire.replies import instant
 
@@ -222,7 +223,7 @@ def _shown_metadata(thread: Thread) -> Json:
 
 def _by_id(interrupts: Sequence[Interrupt]) -> dict[str, Json]:
     """Interrupts by task; where the task is not known, by their own ids."""
-    return {i.id: Json(msgspec.json.encode([i])) for i in interrupts}
+    return {i.id: Json(msgspec.json.encode([i])) for i in questions(interrupts)}
 
 
 EMPTY_STATE = StateSnapshot(
