@@ -146,7 +146,7 @@ _CONVERSIONS = (
     ("what is 3pm New York time in London?", "3pm", "New York", "London"),
     ("convert 15:00 from Paris to Tokyo", "15:00", "Paris", "Tokyo"),
     ("if its noon in berlin what time is it in sydney", "noon", "berlin", "sydney"),
-    ("9am Pacific in Eastern", "9am", "Pacific", "Eastern"),
+    ("9 am Pacific in Eastern", "9 am", "Pacific", "Eastern"),
     ("8:30 p.m. CET to PST pls", "8:30 p.m.", "CET", "PST"),
     ("whats 10am UTC in Mumbai", "10am", "UTC", "Mumbai"),
     ("my call is at 4pm London, when is that in San Francisco", "4pm", "London", "San Francisco"),

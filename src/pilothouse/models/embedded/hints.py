@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
 
-from pilothouse.models.embedded.vocabulary import FUNCTION_WORDS, contains, numbers, unique, words
+from pilothouse.models.embedded.vocabulary import FUNCTION_WORDS, contains, has_digits, numbers, unique, words
 from pilothouse.models.embedded.wire import Function
 
 Origin: TypeAlias = Literal["span", "mixture", "own words", "free"]
@@ -35,8 +35,8 @@ class Hint(msgspec.Struct, frozen=True):
     """A span's values in the examples, in lower case."""
     short: bool = False
     """A span of a few words: a name, a time, a place; not a sentence."""
-    with_digits: bool = False
-    """Such a span has digits, unless it is a known one."""
+    digits: Literal["mostly", "sometimes", "never"] = "sometimes"
+    """Whether such a span has digits. If mostly, one without is a known one."""
 
 
 class Lessons(msgspec.Struct, frozen=True):
@@ -99,13 +99,14 @@ def _is_composed(value: str, texts: Sequence[tuple[str, str]]) -> bool:
 
 
 def _span_hint(values: Sequence[str], foreign: Sequence[str]) -> Hint:
-    with_digits = sum(any(character.isdigit() for character in value) for value in values)
+    with_digits = sum(has_digits(value) for value in values)
+    mostly = with_digits >= _MOSTLY * len(values)
     return Hint(
         "span",
         tuple(foreign),
         known=frozenset(value.lower() for value in values),
         short=all(len(words(value)) <= _SHORT_WORDS for value in values),
-        with_digits=with_digits >= _MOSTLY * len(values),
+        digits="mostly" if mostly else "sometimes" if with_digits else "never",
     )
 
 

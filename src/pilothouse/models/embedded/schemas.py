@@ -9,7 +9,15 @@ import msgspec
 
 from pilothouse.models.embedded.grammar import FREE_STRING, INTEGER, NUMBER, Grammar
 from pilothouse.models.embedded.hints import Hint, Lessons
-from pilothouse.models.embedded.vocabulary import SEPARATORS, Token, contains, numbers, unique, words
+from pilothouse.models.embedded.vocabulary import (
+    SEPARATORS,
+    Token,
+    contains,
+    has_digits,
+    numbers,
+    unique,
+    words,
+)
 
 _SIGN = re.compile(r"[^\w\s\"\\?!]")
 _LONGEST_SPAN_WORDS = 6
@@ -102,8 +110,8 @@ class ValueGrammar:
     def _span(self, schema: Mapping[str, Any], hint: Hint, refused: Any) -> str | None:
         options: list[str] = []
         constants = [constant for constant in hint.constants if constant != refused]
-        if "pattern" in schema or hint.with_digits or refused is not None:
-            listed = [span for span in self._spans(hint) if span != refused and _fits(span, schema, hint)]
+        if "pattern" in schema or hint.digits == "mostly" or refused is not None:
+            listed = _fitting([span for span in self._spans(hint) if span != refused], schema, hint)
             constants = unique([*listed, *constants])
         else:
             stretches = [self._grammar.stretch(piece, self._edge(hint)) for piece in self._pieces(hint)]
@@ -127,16 +135,20 @@ class ValueGrammar:
         return unique(found)
 
     def _pieces(self, hint: Hint) -> Sequence[Sequence[Token]]:
-        """A short span does not reach over the words that part one thing from another."""
+        """A short span does not reach over the words that part one thing from another; one that never has digits, not
+        over a number that stands by itself."""
         if not hint.short:
             return self._material.pieces
         parts: list[list[Token]] = [[]]
         for piece in self._material.pieces:
+            joined = False
             for token in piece:
-                if token.text.lower() in SEPARATORS:
+                number = hint.digits == "never" and has_digits(token.text) and not joined
+                if number or token.text.lower() in SEPARATORS:
                     parts.append([])
                 else:
                     parts[-1].append(token)
+                joined = not token.after
             parts.append([])
         return [part for part in parts if part]
 
@@ -168,9 +180,16 @@ class _Edge:
         return token.is_word and (word not in self._frame or word in self._known)
 
 
-def _fits(span: str, schema: Mapping[str, Any], hint: Hint) -> bool:
-    if "pattern" in schema and not re.search(schema["pattern"], span, re.IGNORECASE):
-        return False
-    if not hint.with_digits or any(character.isdigit() for character in span):
-        return True
-    return any(contains(span, value) for value in hint.known)
+def _fitting(found: Sequence[str], schema: Mapping[str, Any], hint: Hint) -> list[str]:
+    """Those of the schema's pattern and, where values mostly have digits, those made of numbers and known words; or
+    else, those with a number, or a known value."""
+    if "pattern" in schema:
+        found = [span for span in found if re.search(schema["pattern"], span, re.IGNORECASE)]
+    if hint.digits != "mostly":
+        return list(found)
+    known = {word.lower() for value in hint.known for word in words(value)}
+    pure = [span for span in found if all(has_digits(word) or word.lower() in known for word in words(span))]
+    longest = [span for span in pure if not any(span != other and contains(other, span) for other in pure)]
+    return longest or [
+        span for span in found if has_digits(span) or any(contains(span, value) for value in hint.known)
+    ]

@@ -41,7 +41,7 @@ def _is_movable(name: str, arguments: Mapping[str, Any], lessons: Lessons, messa
     """Values of a kind may change places: short spans without digits that stand in the message."""
     hint = lessons.hints[name]
     value = arguments[name]
-    if hint.origin != "span" or not hint.short or hint.with_digits or not isinstance(value, str):
+    if hint.origin != "span" or not hint.short or hint.digits == "mostly" or not isinstance(value, str):
         return False
     return value.lower() in message.lower()
 

@@ -95,38 +95,39 @@ class Turns:
         return Talk(request.messages)
 
     async def _repaired(self, request: ChatRequest) -> CallTool | None:
-        """Another try, with other arguments, where the turn's first call failed."""
+        """Another try, with other arguments, where the turn's one call failed."""
         start = max(index for index, message in enumerate(request.messages) if message.role == "user")
         turn = request.messages[start:]
         failed = called_turn(turn)
         tools = {tool.name: tool for tool in request.tools}
-        if (
-            failed is None
-            or failed.tool not in tools
-            or [message.failed for message in turn].count(True) != 1
-        ):
-            return None
-        if not turn[-1].failed:
+        first = [message.role for message in turn].count("tool") == 1
+        if failed is None or failed.tool not in tools or not first or not turn[-1].failed:
             return None
         message = turn[0].content
+        if earlier_turn(request.messages[: start + 1]) and self._router(offered(request.tools)).goes_on(
+            message
+        ):
+            return None
         call = await self._call(tools[failed.tool], Source(message, refused=failed.asked.arguments))
         # A second try that drops a number would answer another question: then the failure is the better answer.
         return call if call and all(number in call.arguments for number in digits(message)) else None
 
     async def _followed(self, tool: Function, earlier: Earlier, message: str) -> CallTool | None:
-        """The tool again: with the arguments before where the message gives no others, or, where arguments are more than
-        stretches of a message, with a message that was made whole."""
-        origins = {hint.origin for hint in learn(tool).hints.values()}
-        if origins <= {"span"}:
+        """The tool again, with the arguments before where the message gives no others. Where the one argument is a
+        request in itself, that is rewritten."""
+        hints = learn(tool).hints
+        value = next(iter(earlier.asked.arguments.values()), None)
+        if len(hints) != 1 or not isinstance(value, str) or next(iter(hints.values())).origin == "span":
             return await self._call(tool, Source(message, earlier=earlier.asked))
-        whole = await rewrite(self._llama, earlier, message)
-        return await self._call(tool, Source(whole.message), whole.usage)
+        changed = await rewrite(self._llama, value, earlier.result, message)
+        arguments = dict.fromkeys(hints, changed.request)
+        return CallTool(tool.name, json.dumps(arguments, ensure_ascii=False), changed.usage)
 
-    async def _call(self, tool: Function, source: Source, spent: Usage = Usage()) -> CallTool | None:  # noqa: B008 - immutable
+    async def _call(self, tool: Function, source: Source) -> CallTool | None:
         filled = await fill(self._llama, tool, source)
         if filled is None:
             return None
-        return CallTool(tool.name, json.dumps(filled.arguments, ensure_ascii=False), spent + filled.usage)
+        return CallTool(tool.name, json.dumps(filled.arguments, ensure_ascii=False), filled.usage)
 
     def _router(self, tools: Sequence[Function]) -> Router:
         key = msgspec.json.encode(tools)

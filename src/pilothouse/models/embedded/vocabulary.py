@@ -34,7 +34,7 @@ FUNCTION_WORDS = frozenset(
     re.findall(
         r"\S+",
         "a an the and or but if so then than of in on at to from for by with about into as is are was were be been do does did "
-        "am i me my you your he him his she her it its we our they them their this that these those there what whats what's "
+        "i me my you your he him his she her it its we our they them their this that these those there what whats what's "
         "which who whom whose when where why how please pls plz hey hi hello ok okay now just also too not no yes",
     )
 )
@@ -85,6 +85,10 @@ def digits(text: str) -> list[str]:
     """The numbers that are written in digits, without separators."""
     found = [match.group().replace(",", "") for match in _NUMBER.finditer(text)]
     return [f"0{number}" if number.startswith(".") else number for number in found]
+
+
+def has_digits(text: str) -> bool:
+    return any(character.isdigit() for character in text)
 
 
 def contains(text: str, value: str) -> bool:
