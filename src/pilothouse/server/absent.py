@@ -14,7 +14,7 @@ _ABSENT = {
     "/threads/{thread_id}/runs/crons": "Scheduled runs are not supported.",
     "/runs/crons": "Scheduled runs are not supported.",
     "/runs/crons/{rest:path}": "Scheduled runs are not supported.",
-    "/threads/{thread_id}/stream": "A thread can't be followed across runs: follow each run's stream.",
+    "/threads/{thread_id}/stream": "Follow a thread with POST /threads/{thread_id}/stream/events, or each run's stream.",
     "/threads/{thread_id}/storage": "The size of a thread's storage is not reported.",
     "/mcp": "The server does not speak MCP.",
     "/mcp/": "The server does not speak MCP.",

@@ -49,6 +49,7 @@ class _Meta(msgspec.Struct, frozen=True):
 
 _meta = msgspec.json.Decoder(_Meta)
 _fields = msgspec.json.Decoder(Fields)
+_encode = msgspec.json.Encoder().encode
 
 
 class MessageFact(NamedTuple):
@@ -108,11 +109,12 @@ class Messages:
 
     def end_written(self, state: Json) -> Iterator[MessageFact]:
         """What this part of the state holds has ended."""
-        return self._close([m for id_, m in self._open.items() if id_.encode() in bytes(state)])
+        return self._close([m for id_, m in self._open.items() if _encode(id_) in bytes(state)])
 
     def end_all(self, error: str | None = None) -> Iterator[MessageFact]:
-        """The run has ended, or with an `error` what it was writing is broken off."""
-        return self._close(list(self._open.values()), error)
+        """The run has ended, or with an `error` what it was writing is broken off, and may be written anew."""
+        yield from self._close(list(self._open.values()), error)
+        self._closed.clear()
 
     def _close(self, messages: Iterable["_Message"], error: str | None = None) -> Iterator[MessageFact]:
         for message in messages:
