@@ -1,7 +1,9 @@
 """Open the model that a name means, as a LangChain chat model."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -48,6 +50,7 @@ async def open_chat_model(
     """
     match await choose(name, credentials):
         case Gemini() as gemini:
+            await import_aside("pilothouse.models.gemini")
             from pilothouse.models.gemini import open_gemini
 
             async with open_gemini(gemini, credentials, policy) as (model, label):
@@ -65,7 +68,13 @@ async def open_chat_model(
 
 @asynccontextmanager
 async def _at(endpoint: Endpoint, policy: RetryPolicy) -> AsyncGenerator[ChatModel]:
+    await import_aside("pilothouse.models.openai")
     from pilothouse.models.openai import open_endpoint
 
     async with open_endpoint(endpoint, policy) as model:
         yield ChatModel(model, endpoint.label)
+
+
+async def import_aside(module: str) -> None:
+    """Import in a thread what takes a second, so that requests go on meanwhile. An import statement after it is quick."""
+    await asyncio.to_thread(import_module, module)

@@ -10,6 +10,7 @@ from pilothouse.engines.catalog import AgentDefinition, Catalog, ModelLabel
 from pilothouse.engines.langgraph.project import GraphSpec, graph_spec
 from pilothouse.errors import ConfigurationError, PilothouseError
 from pilothouse.events import AgentId, Attempt, RunId
+from pilothouse.models.opening import import_aside
 from pilothouse.ports.engines import Engine
 from pilothouse.ports.principals import Principal
 from pilothouse.ports.tools import Tool
@@ -81,11 +82,12 @@ class AgentLoader:
         return self._engine(FixedGraph(function_graph(function, spec.agent_id)))
 
     async def _assistant(self, agent_id: AgentId, agent: AgentSettings) -> Engine:
-        await _import_langgraph()
+        chat, _ = await asyncio.gather(
+            self.models.get(agent.model or self.settings.model), _import_langgraph()
+        )
         from pilothouse.engines.assistant import build_assistant
         from pilothouse.engines.langgraph.factories import FixedGraph, compiled
 
-        chat = await self.models.get(agent.model or self.settings.model)
         self.labels[agent_id] = ModelLabel(chat.label, chat.notice)
         tools = await self._tools(agent_id, agent.tools)
         if chat.prepare:
@@ -139,8 +141,7 @@ async def _prepare(agent_id: AgentId, preparing: Awaitable[None]) -> None:
 
 
 async def _import_langgraph() -> None:
-    """In a thread: it takes seconds, and requests go on meanwhile."""
-    await asyncio.to_thread(__import__, "pilothouse.engines.langgraph.engine")
+    await import_aside("pilothouse.engines.langgraph.engine")
 
 
 def _zone_of_this_machine() -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pilothouse.models.credentials import ModelCredentials
 from pilothouse.models.names import ModelName, parse
-from pilothouse.models.opening import ChatModel, open_chat_model
+from pilothouse.models.opening import ChatModel, import_aside, open_chat_model
 from pilothouse.settings import Settings
 from pilothouse.wiring.keeping import Kept
 from pilothouse.wiring.reports import Report
@@ -41,12 +41,14 @@ class OpenModels:
 
 @asynccontextmanager
 async def _embedded(settings: Settings, report: Report) -> AsyncGenerator[ChatModel]:
-    from pilothouse.models.embedded.client import embedded_chat, tool_on_the_wire
     from pilothouse.models.embedded.sidecar import EmbeddedModel
 
     async with EmbeddedModel(
         settings.data_dir, path=settings.model_file, on_progress=report.advance
     ) as embedded:
+        embedded.start()
+        await import_aside("pilothouse.models.openai")
+        from pilothouse.models.embedded.client import embedded_chat, tool_on_the_wire
 
         async def prepare(tools: Sequence[Any]) -> None:
             await embedded.ready()

@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 class EmbeddedModel:
     """A small model on this machine, behind an OpenAI-compatible address.
 
-    Entering costs nothing: the model is fetched and started by the first `ready`. It ends with this object, and with the
+    Entering costs nothing: the model is fetched and started by the first `start` or `ready`. It ends with this object, and with the
     process, however that ends.
     """
 
@@ -111,16 +111,20 @@ class EmbeddedModel:
         # Without the error: it is the caller's, and a task group would wrap it.
         await self._stack.__aexit__(None, None, None)
 
-    async def ready(self) -> None:
-        """Return when the model answers; the first call starts it.
-
-        Raises `ConfigurationError` if its weights can't be had or the processor can't run it, `ModelUnavailable` if it
-        does not start. The next call tries again.
-        """
+    def start(self) -> None:
+        """Begin to fetch and start the model, if that is not under way. `ready` tells how it went."""
         if self._supervisor is None or self._supervisor.done():
             self._settled.clear()
             self._failure = None
             self._supervisor = self._tasks.create_task(self._supervise())
+
+    async def ready(self) -> None:
+        """Return when the model answers; it is started if need be.
+
+        Raises `ConfigurationError` if its weights can't be had or the processor can't run it, `ModelUnavailable` if it
+        does not start. The next call tries again.
+        """
+        self.start()
         await self._settled.wait()
         if self._failure:
             raise self._failure
