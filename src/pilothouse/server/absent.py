@@ -1,4 +1,7 @@
-"""What the protocol has and this server has not: each answers with a sentence instead of a bare 404."""
+"""What the protocol has and this server has not: each answers with a sentence instead of a bare 404.
+
+It is a 404 and no 501: the JavaScript SDK tries again, for half a minute, after any status of 500 and more.
+"""
 
 from collections.abc import Sequence
 
@@ -32,4 +35,4 @@ class _Absent:
         self._detail = detail
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await error_reply(501, "not_supported", self._detail)(scope, receive, send)
+        await error_reply(404, "not_supported", self._detail)(scope, receive, send)

@@ -22,7 +22,6 @@ from pilothouse.server.calls import (
     operation,
     pagination,
 )
-from pilothouse.server.errors import error_reply
 from pilothouse.server.parts import Parts
 from pilothouse.server.states import States
 from pilothouse.wire import decoding
@@ -121,7 +120,7 @@ class ThreadRoutes:
     async def prune(self, call: Call, body: ThreadPrune) -> Response:
         """Delete several threads; those that do not exist are passed over."""
         if body.strategy != "delete":
-            return error_reply(501, "not_supported", "Pruning with keep_latest is not supported yet.")
+            raise InvalidRequest("Pruning with keep_latest is not supported yet.")
         thread_ids = [decoding.thread_id(text) for text in body.thread_ids]
         pruned = 0
         for thread_id in thread_ids:

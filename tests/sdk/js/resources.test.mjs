@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
-import { client, contents, openGate, says } from "./support.mjs";
+import { Client } from "@langchain/langgraph-sdk";
+import { SERVER, client, contents, openGate, says } from "./support.mjs";
 
 const { assistants, runs, store, threads } = client;
 const START = { total: 3, steps: [] };
@@ -120,4 +121,10 @@ test("wrong ids and bodies are told with a status and a sentence", async () => {
     status: 422,
     text: /Known ones: values/,
   });
+});
+
+test("what the server has not is told at once, not after retries", async () => {
+  const retrying = new Client({ apiUrl: SERVER.origin, apiKey: null });
+  await assert.rejects(retrying.crons.search(), { status: 404, text: /Scheduled runs are not supported/ });
+  await assert.rejects(retrying.assistants.create({ graphId: "talker" }), { status: 404, text: /configuration/ });
 });
