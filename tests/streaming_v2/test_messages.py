@@ -186,6 +186,14 @@ def test_a_person_is_told_and_a_tools_result_is_not() -> None:
     assert told([whole(ToolMessage("3", tool_call_id="c1", id="m1"))]) == []
 
 
+def test_odd_metadata_and_odd_content_do_not_stop_the_stream() -> None:
+    meta = Json(b'{"ls_provider":5,"ls_model_name":{"a":1},"langgraph_node":"say"}')
+    odd = chunk([{"type": "text", "text": None}, {"type": "thinking", "thinking": ["?"]}])
+    datas = told([MessageDelta("m1", "a", meta), odd, delta("b")])
+    assert datas[0]["metadata"] == {"langgraph_node": "say", "run_id": "r1"}
+    assert read(datas).text == "ab"
+
+
 def test_pictures_and_unknown_blocks_are_passed_on() -> None:
     picture = {"type": "image", "base64": "aGk=", "mime_type": "image/png"}
     datas = told([chunk([picture]), chunk([{"type": "holograph", "x": 1}])])
@@ -208,7 +216,21 @@ def test_a_message_ends_with_its_task_or_when_it_is_in_the_state_and_only_then()
     assert list(messages.end_written(Json(b'{"messages":[{"id":"c"}]}'))) == []
     assert {fact.data["message_id"] for fact in messages.end_written(Json(b'{"id":"a"}'))} == {"a"}
     assert {fact.data["message_id"] for fact in messages.end_task(("outer:1",))} == {"b"}
-    assert list(messages.feed(delta("late", "a"))) == []
+
+
+def test_a_message_that_is_written_again_begins_anew() -> None:
+    messages = Messages(RunId("r1"))
+    list(messages.feed(delta("first")))
+    list(messages.end_task(("outer:1",)))
+    again = [fact.data for fact in messages.feed(delta("second"))]
+    assert kinds(again) == ["message-start", "start 0", "delta 0"]
+
+
+def test_a_message_that_was_streamed_is_not_told_again_when_it_comes_whole() -> None:
+    messages = Messages(RunId("r1"))
+    list(messages.feed(delta("Hello")))
+    list(messages.end_task(("outer:1",)))
+    assert list(messages.feed(whole(AIMessage("Hello", id="m1")))) == []
 
 
 def test_a_message_that_is_broken_off_ends_in_an_error() -> None:

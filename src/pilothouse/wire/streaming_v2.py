@@ -54,6 +54,7 @@ STREAM_MODES: tuple[StreamMode, ...] = (
 )
 """What the log of a run must hold for every channel."""
 
+# 2^19 runs of a thread, 2^24 records of a run, 2^10 events of a record: below 2^53, which JavaScript can count to.
 _OFFSET_BITS = 24
 _PLACE_BITS = 10
 _RUN_BITS = _OFFSET_BITS + _PLACE_BITS
@@ -128,7 +129,7 @@ class _Task(msgspec.Struct, frozen=True):
 
 class _Metadata(msgspec.Struct, frozen=True):
     source: str = "loop"
-    step: int = 0
+    step: int | None = None
 
 
 class _CheckpointId(msgspec.Struct, frozen=True):
@@ -323,7 +324,7 @@ def _envelope(event: CheckpointSaved) -> Iterator[_Fact]:
     if saved.checkpoint is None:
         return
     about = saved.metadata or _Metadata()
-    data: Fields = {"id": saved.checkpoint.checkpoint_id, "step": about.step, "source": about.source}
+    data: Fields = {"id": saved.checkpoint.checkpoint_id, "step": about.step or 0, "source": about.source}
     if saved.parent_checkpoint is not None:
         data["parent_id"] = saved.parent_checkpoint.checkpoint_id
     yield _Fact("checkpoints", event.namespace, data)

@@ -41,10 +41,12 @@ _TOLD_AS_CALLS = frozenset(
 
 
 class _Meta(msgspec.Struct, frozen=True):
+    """LangGraph's own names have its types; the others may be anything that a caller put there."""
+
     langgraph_node: str | None = None
     langgraph_checkpoint_ns: str = ""
-    ls_provider: str | None = None
-    ls_model_name: str | None = None
+    ls_provider: Any = None
+    ls_model_name: Any = None
 
 
 _meta = msgspec.json.Decoder(_Meta)
@@ -78,11 +80,11 @@ class Messages:
         self._closed: set[str] = set()
 
     def feed(self, event: MessageEvent) -> Iterator[MessageFact]:
-        if event.message_id in self._closed:
-            return
+        """More of a message. One that has ended begins anew when more is written under its id: no text is lost."""
         message = self._open.get(event.message_id)
         if isinstance(event, MessageFinished):
-            yield from self._whole(event, message)
+            if event.message_id not in self._closed:
+                yield from self._whole(event, message)
             return
         if message is None:
             message = self._open[event.message_id] = _Message(event)
@@ -154,7 +156,7 @@ class _Message:
             "langgraph_node": self._meta.langgraph_node,
             "run_id": run_id,
         }
-        metadata = {name: value for name, value in about.items() if value is not None}
+        metadata = {name: value for name, value in about.items() if isinstance(value, str)}
         return {"event": "message-start", "role": role, "id": self.message_id, "metadata": metadata}
 
     def add_chunk(self, fields: Fields) -> Iterator[Fields]:
@@ -229,9 +231,9 @@ class _Block:
             return None
         fields = dict(piece.fields)
         name = "args" if self._kind == "tool" else self._kind
-        more = fields.pop(name, None) or ""
+        more = fields.pop(name, None)
         self._fields |= {k: v for k, v in fields.items() if v is not None}
-        if not more:
+        if not more or not isinstance(more, str):
             return None
         self._parts.append(more)
         return {"type": "tool-call-delta" if self._kind == "tool" else f"{self._kind}-delta", name: more}
