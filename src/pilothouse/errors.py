@@ -82,6 +82,13 @@ class RunFailed(PilothouseError):
     code = "run_failed"
 
 
+class ServerStopping(PilothouseError):
+    """This server is stopping; the run goes on. Join it again."""
+
+    code = "server_stopping"
+    retryable = True
+
+
 # What a model provider answers. Shown to the user as the run's error.
 
 

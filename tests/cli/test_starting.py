@@ -180,3 +180,43 @@ def _mentioning(text: str) -> list[str]:
         if text in command:
             commands.append(command)
     return commands
+
+
+PATIENT = """
+import asyncio
+from pathlib import Path
+
+async def echo(messages):
+    yield "one "
+    while not Path(__file__).with_name("go").exists():
+        await asyncio.sleep(0.02)
+    yield "two"
+"""
+
+
+def test_sigterm_hands_a_run_over_and_ends_its_stream_quietly(
+    echo: Path, free_port: int, tmp_path: Path
+) -> None:
+    (echo / "agent.py").write_text(PATIENT)
+    data = tmp_path / "data"
+    with serving(echo, port=free_port, data=data) as server:
+        thread = call(server, "POST", "/threads", {})["thread_id"]
+        body = {"assistant_id": "echo", "input": {"messages": []}, "stream_mode": "messages-tuple"}
+        request = urllib.request.Request(
+            f"{server.url}/threads/{thread}/runs/stream",
+            data=json.dumps(body).encode(),
+            headers={"content-type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as stream:
+            while b"one " not in stream.readline():
+                pass
+            started = time.monotonic()
+            assert server.terminate() == 0
+            assert time.monotonic() - started < 8
+            assert b"event: end" not in stream.read()
+        assert "Traceback" not in server.output()
+    (echo / "go").touch()
+    with serving(echo, port=free_port, data=data) as server:
+        run = call(server, "GET", f"/threads/{thread}/runs")[0]["run_id"]
+        values = call(server, "GET", f"/threads/{thread}/runs/{run}/join")
+        assert [message["content"] for message in values["messages"]] == ["one two"]

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 from starlette.types import Receive, Scope, Send
 
-from pilothouse.errors import NotFound
+from pilothouse.errors import NotFound, ServerStopping
 from pilothouse.events import Record
 from pilothouse.wire.runs import RunResult, error_result
 from pilothouse.wire.sse import HEARTBEAT
@@ -80,8 +80,8 @@ def run_headers(path: str, tail: str, content_type: bytes) -> list[tuple[bytes, 
 async def event_chunks(batches: Batches, encoder: StreamEncoder) -> AsyncGenerator[bytes, None]:
     """The frames of each batch in one chunk; a heartbeat when nothing happens.
 
-    A run that is deleted while it is followed ends in an `error`. Any other trouble breaks the connection off: to the
-    client that is no end, and it comes back.
+    A run that is deleted while it is followed ends in an `error`. A server that stops ends the stream without an `end`,
+    and any other trouble breaks the connection off: the client comes back.
     """
     try:
         async with aclosing(batches) as closing:
@@ -89,6 +89,8 @@ async def event_chunks(batches: Batches, encoder: StreamEncoder) -> AsyncGenerat
                 yield b"".join([encoder.encode(record) for record in batch]) if batch else HEARTBEAT
     except NotFound as error:
         yield error_frame(error.code, str(error))
+    except ServerStopping:
+        return
 
 
 async def result_chunks(
@@ -106,7 +108,7 @@ async def result_chunks(
                     result.absorb(record)
                 if not batch:
                     yield KEEP_ALIVE
-    except NotFound as error:
+    except (NotFound, ServerStopping) as error:
         yield error_result(error.code, str(error))
     else:
         yield result.body() or result.with_interrupts(await thread_values())

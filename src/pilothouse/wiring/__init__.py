@@ -16,6 +16,7 @@ from pilothouse.server.origins import LOOPBACK_HOSTS
 from pilothouse.settings import Settings
 from pilothouse.stores.items.lazy import LazyItems
 from pilothouse.stores.items.postgres import postgres_items
+from pilothouse.stores.runs.log import RedisRunLog
 from pilothouse.wiring.agents import AgentLoader
 from pilothouse.wiring.identity import authenticator
 from pilothouse.wiring.models import OpenModels
@@ -34,13 +35,15 @@ class App:
     asgi: Starlette
     _working: asyncio.Task[None]
     _stopping: asyncio.Event
+    _log: RedisRunLog
 
     async def drain(self) -> None:
-        """Take no more runs, let short ones end, and hand the others back: elsewhere they go on at once."""
+        """Take no more runs, let short ones end, hand the others back (elsewhere they go on at once), and end streams."""
         self._stopping.set()
         await asyncio.wait([self._working], timeout=_DRAIN_SECONDS)
         self._working.cancel()
         await asyncio.wait([self._working])
+        self._log.close()
 
 
 @asynccontextmanager
@@ -79,7 +82,7 @@ async def open_app(settings: Settings, report: Report) -> AsyncGenerator[App]:
             allowed_hosts=None if settings.auth else LOOPBACK_HOSTS,
         )
         try:
-            yield App(create_app(parts), working, stopping)
+            yield App(create_app(parts), working, stopping, stores.log)
         finally:
             for task in (*background, working):
                 task.cancel()

@@ -19,7 +19,7 @@ from datetime import timedelta
 
 import msgspec
 
-from pilothouse.errors import NotFound
+from pilothouse.errors import NotFound, ServerStopping
 from pilothouse.events import Offset, Record, RunEnded, RunEvent, RunId, ThreadId
 from pilothouse.ports.principals import Principal
 from pilothouse.ports.runs import Run
@@ -102,6 +102,10 @@ class Tails:
         if tail and not tail.live and not tail.followers:
             del self._tails[run_id]
 
+    def wake_all(self) -> None:
+        for tail in self._tails.values():
+            tail.wake()
+
 
 class RedisRunLog:
     """The port `RunLog`."""
@@ -110,6 +114,12 @@ class RedisRunLog:
         self._redis = redis
         self._tails = tails
         self._signals = signals
+        self._closed = False
+
+    def close(self) -> None:
+        """End every follower's iteration with `ServerStopping`: this process is about to go."""
+        self._closed = True
+        self._tails.wake_all()
 
     async def follow(
         self, principal: Principal, thread_id: ThreadId, run_id: RunId, after: Offset = Offset(0)
@@ -172,6 +182,8 @@ class RedisRunLog:
                     return
                 follower.after, quiet = batch[-1].offset, timedelta(0)
                 continue
+            if self._closed:
+                raise ServerStopping
             if await _set_within(changed, patience):
                 continue
             if patience == _LOCAL_START and not tail.live:
