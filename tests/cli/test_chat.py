@@ -52,6 +52,13 @@ def test_a_run_that_fails_is_said_in_plain_words(server: ServerProcess, model: M
     assert "Traceback" not in ended.stderr
 
 
+def test_an_answer_without_words_is_said(server: ServerProcess, model: Model, tmp_path: Path) -> None:
+    model.reply("")
+    ended = run("chat", "--url", server.url, "-m", "hello", folder=tmp_path)
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert "The agent ended without a word." in ended.stderr
+
+
 def test_scripts_get_one_object_a_line(server: ServerProcess, model: Model, tmp_path: Path) -> None:
     model.reply("Two words.")
     ended = run("chat", "--url", server.url, "-m", "hello", "--json", folder=tmp_path)
@@ -128,7 +135,7 @@ def test_the_answer_appears_while_it_is_written(server: ServerProcess, model: Mo
         session.expect("the rest\n")
         session.expect("> ")
         session.press_ctrl("D")
-        session.expect("pilothouse chat --thread ")
+        session.expect(f"pilothouse chat --url {server.url} --thread ")
         assert session.wait() == 0
 
 
@@ -146,6 +153,10 @@ def test_ctrl_c_stops_the_answer_and_the_thread_goes_on(
         session.enter("are you there?")
         session.expect("Still here.")
         session.expect("> ")
+        session.type("never mind")
+        session.expect(
+            "never mind"
+        )  # so it listens: readline misses a signal that comes right with its prompt
         session.press_ctrl("C")
         assert session.wait() == 0
     assert model.questions[-1] == ["talk", "are you there?"]

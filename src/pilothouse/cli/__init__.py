@@ -66,7 +66,9 @@ def _work_options(parser: argparse.ArgumentParser) -> None:
 
 def _chat_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("agent", nargs="?", metavar="AGENT", help="which agent (default: the first)")
-    parser.add_argument("-m", "--message", help="ask this one thing and exit")
+    parser.add_argument(
+        "-m", "--message", help="ask this one thing and exit (- reads it from standard input)"
+    )
     parser.add_argument("--thread", help="go on with this thread")
     parser.add_argument("--url", help="a server that runs already (default: the one here, else a new one)")
     parser.add_argument("--data", help="where the embedded servers keep their data")

@@ -59,6 +59,7 @@ class Chat:
     def __init__(self, place: Place, terminal: Terminal, *, as_json: bool) -> None:
         self._client: Client = place.client
         self._log = place.log
+        self._options = place.options
         self._terminal = terminal
         self._as_json = as_json
         self._agent = ""
@@ -86,7 +87,7 @@ class Chat:
         for interrupt in outcome.interrupts:
             self._show_question(interrupt)
         if outcome.interrupts:
-            self._say(f"Answer with: pilothouse chat --thread {self._thread} -m TEXT", "dim")
+            self._say_whole(f"Answer with: {self._command_line()} -m TEXT")
         if outcome.status == "success":
             return 0
         stopped = outcome.status == "interrupted" and not outcome.interrupts
@@ -96,36 +97,40 @@ class Chat:
         """Until the person leaves."""
         try:
             while True:
-                self._answer_questions()
-                self._turn(self._terminal.ask("> ").strip())
+                self._turn()
         except (EOFError, KeyboardInterrupt, _Left):
             pass
         if self._terminal.has_person:
             self._terminal.say()
         if self._thread:
-            self._say(f"Go on later with: pilothouse chat --thread {self._thread}", "dim")
+            self._say_whole(f"Go on later with: {self._command_line()}")
         return 0
 
-    def _turn(self, text: str) -> None:
-        command, _, rest = text.partition(" ")
+    def _turn(self) -> None:
+        """A question with its answer, a command, or replies to what the agent asks."""
         try:
-            if text.startswith("/"):
-                self._command(command, rest.strip())
-            elif text:
-                self._ask(text)
+            if self._open_questions:
+                self._answer_questions()
+            else:
+                text = self._terminal.ask("> ").strip()
+                if not text:
+                    return
+                act = self._command if text.startswith("/") else self._ask
+                act(text)
         except PilothouseError as error:
             self._terminal.complain(str(error))
-        if text and self._terminal.has_person:
+        if self._terminal.has_person:
             self._terminal.say()
 
-    def _command(self, command: str, rest: str) -> None:
+    def _command(self, text: str) -> None:
+        command, _, rest = text.partition(" ")
         match command:
             case "/quit" | "/exit":
                 raise _Left
             case "/new":
                 self._thread, self._open_questions = None, ()
                 self._say("A new thread.", "dim")
-            case "/threads" if rest.isdigit() and 0 < int(rest) <= len(self._listed):
+            case "/threads" if rest.strip().isdigit() and 0 < int(rest) <= len(self._listed):
                 self._say()
                 self._take_up(self._get_thread(self._listed[int(rest) - 1]))
             case "/threads":
@@ -145,13 +150,11 @@ class Chat:
         return self._run({"input": {"messages": [{"role": "user", "content": text}]}})
 
     def _answer_questions(self) -> None:
-        while self._open_questions:
-            replies: dict[str, Any] = {}
-            for interrupt in self._open_questions:
-                self._show_question(interrupt)
-                replies[interrupt.id] = reply_to(interrupt, self._terminal.ask("answer > ").strip())
-            self._reply(replies)
-            self._say()
+        replies: dict[str, Any] = {}
+        for interrupt in self._open_questions:
+            self._show_question(interrupt)
+            replies[interrupt.id] = reply_to(interrupt, self._terminal.ask("answer > ").strip())
+        self._reply(replies)
 
     def _reply(self, replies: Mapping[str, Any]) -> Outcome:
         alone = len(self._open_questions) == 1
@@ -244,6 +247,10 @@ class Chat:
             self._say("/help says what else there is.", "dim")
             self._say()
 
+    def _command_line(self) -> str:
+        """How to come back to this thread."""
+        return " ".join(["pilothouse", "chat", *self._options, "--thread", str(self._thread)])
+
     def _show_question(self, interrupt: Interrupt) -> None:
         for line in lines_of(interrupt):
             self._say(line, "yellow")
@@ -251,6 +258,11 @@ class Chat:
     def _say(self, line: str = "", *styles: str) -> None:
         if not self._as_json:
             self._terminal.say(line, *styles)
+
+    def _say_whole(self, line: str) -> None:
+        """Not broken: to be copied."""
+        if not self._as_json:
+            self._terminal.say_styled(self._terminal.styled(line, "dim"))
 
 
 class _Left(Exception):

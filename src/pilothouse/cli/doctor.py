@@ -80,9 +80,9 @@ class Doctor:
         mark, colour = _MARKS[finding.mark]
         indent = " " * (_NAME_WIDTH + 6)
         width = min(self._terminal.width, _MOST_WIDTH) if self._terminal.is_terminal else _UNWRAPPED
-        lines = [wrapped(line, width - len(indent), indent) for line in finding.text.splitlines()]
+        text = "\n".join(wrapped(line, width - len(indent)) for line in finding.text.splitlines())
         mark = self._terminal.styled(mark, colour)
-        self._terminal.put(f"  {mark} {finding.name:{_NAME_WIDTH}}  " + f"\n{indent}".join(lines))
+        self._terminal.put(f"  {mark} {finding.name:{_NAME_WIDTH}}  " + text.replace("\n", f"\n{indent}"))
 
     def conclude(self) -> int:
         """Say what it comes to; the exit status."""

@@ -21,6 +21,8 @@ class Place(msgspec.Struct, frozen=True):
     """A server to talk to."""
 
     client: Client
+    options: tuple[str, ...] = ()
+    """Of the command line that leads here again."""
     log: Path | None = None
     """Of a server of our own."""
 
@@ -30,14 +32,15 @@ def server_for(options: argparse.Namespace, terminal: Terminal) -> Generator[Pla
     """The server at `--url`, else the one that serves this folder's agents on the configured port, else a new one
     inside this process. Raises `ConfigurationError`, and what opening a server raises."""
     if options.url:
-        yield Place(Client(options.url))
+        yield Place(Client(options.url), ("--url", options.url))
         return
     settings = load(Path(), overrides={"data": options.data})
     if client := _running(settings, takes_others=options.data is None):
         yield Place(client)
         return
-    with _own(settings, terminal) as place:
-        yield place
+    with _own(settings, terminal) as (client, log):
+        data = ("--data", options.data) if options.data else ()
+        yield Place(client, data, log)
 
 
 def _running(settings: Settings, *, takes_others: bool) -> Client | None:
@@ -72,7 +75,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 @contextmanager
-def _own(settings: Settings, terminal: Terminal) -> Generator[Place]:
+def _own(settings: Settings, terminal: Terminal) -> Generator[tuple[Client, Path]]:
     log = settings.data_dir / "chat.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("")
@@ -84,4 +87,4 @@ def _own(settings: Settings, terminal: Terminal) -> Generator[Place]:
 
             progress = PassingProgress(lambda: terminal.is_waiting)
             url = stack.enter_context(background_server(settings, progress))
-        yield Place(Client(url), log)
+        yield Client(url), log

@@ -95,7 +95,7 @@ class Terminal:
         if self._has_styles:
             sys.stdout.write(self.styled(text, "dim"))
             sys.stdout.flush()
-            self.is_waiting = True
+        self.is_waiting = True
         try:
             yield
         finally:
@@ -115,6 +115,6 @@ class Terminal:
         return f"\001\033[1;36m\002{prompt}\001\033[0m\002" if self._has_styles else prompt
 
     def _clear_waiting(self) -> None:
-        if self.is_waiting:
+        if self.is_waiting and self._has_styles:
             sys.stdout.write("\r\033[K")
-            self.is_waiting = False
+        self.is_waiting = False

@@ -85,6 +85,8 @@ class Conversation:
                 self._shown.clear()
             case "error":
                 self._say(str(fields.get("message")), "red")
+            case "end" if fields.get("status") == "success" and not self._shown:
+                self._say("The agent ended without a word.", "dim")
             case "end":
                 self._finish_line()
             case _:
