@@ -154,6 +154,21 @@ def test_a_second_turn_sees_its_own_run(run: Run) -> None:
     run(scenario)
 
 
+@both_transports
+def test_the_output_of_each_turn_is_its_own(run: Run, transport: Any) -> None:
+    async def scenario(served: Served) -> None:
+        thread_id = await served.thread()
+        for turn in range(5):
+            async with served.sdk.threads.stream(
+                thread_id, assistant_id="echo", transport=transport
+            ) as thread:
+                await thread.run.start(input=says(f"turn{turn}"))
+                output = await thread.output
+                assert output["messages"][-1]["content"] == f"turn{turn} "
+
+    run(scenario)
+
+
 def test_an_unknown_agent_is_an_error_that_lists_the_known_ones(run: Run) -> None:
     async def scenario(served: Served) -> None:
         async with served.sdk.threads.stream(assistant_id="nobody") as thread:

@@ -5,18 +5,20 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from pilothouse.errors import NotFound
-from pilothouse.events import Record, RunEnded, RunId, ThreadId
+from pilothouse.events import RunEnded, RunId, ThreadId
 from pilothouse.ports.principals import Principal
 from pilothouse.ports.runs import Run
 from pilothouse.server.parts import Parts
 from pilothouse.wire.streaming_v2 import Event, RunEvents, before_run, run_number
 
+T = TypeVar("T")
 EventBatches: TypeAlias = AsyncGenerator[Sequence[Event], None]
 
 _STILL_NEWS = timedelta(minutes=2)
+_AT_ONCE = timedelta(milliseconds=200)
 _CAUGHT_UP = timedelta(milliseconds=100)
 """A log from which nothing comes for so long is read to its end, for now."""
 
@@ -31,7 +33,9 @@ class Following:
         """The `seq` from which a client follows that does not say from where.
 
         What is under way is told from the start of its run. If nothing is, the newest run is told again if it waits for
-        a human, or ended so lately that the client may have started it or been cut off from it.
+        a human, or ended so lately that the client may have started it or been cut off from it. But SDKs begin to follow
+        a thread and start a run on it at the same time, and take the end of any run for the end of theirs: so a run
+        that has ended is told again only if none follows it at once.
         """
         try:
             thread = await self._threads.get(principal, thread_id)
@@ -39,13 +43,13 @@ class Following:
             return 0
         async with aclosing(self._log.follow_thread(principal, thread_id, thread.runs_begun - 1)) as batches:
             newest = next(reversed(await anext(batches)), None)
-        if newest is None:
-            return before_run(thread.runs_begun + 1)
-        waits = thread.status == "interrupted"
-        ended = newest.status not in ("pending", "running")
-        if ended and (thread.status == "busy" or not (waits or _is_news(newest))):
-            return before_run(newest.number + 1)
-        return before_run(newest.number)
+            if newest is None:
+                return before_run(thread.runs_begun + 1)
+            ended = newest.status not in ("pending", "running")
+            if not ended or thread.status == "interrupted":
+                return before_run(newest.number)
+            over = thread.status == "busy" or not _is_news(newest) or await _next(batches, _AT_ONCE)
+        return before_run(newest.number + 1 if over else newest.number)
 
     async def events(self, principal: Principal, thread_id: ThreadId, since: int) -> EventBatches:
         """Batches of all events after `since`, without end; an empty one when nothing happened for a while."""
@@ -76,7 +80,7 @@ class Following:
         run = await self._run(principal, thread_id, run_id)
         told, asked_at_ms = RunEvents(run), time.time_ns() // 1_000_000
         async with aclosing(self._log.follow(principal, thread_id, run.run_id)) as batches:
-            while batch := await _next(batches):
+            while batch := await _next(batches, _CAUGHT_UP):
                 for record in batch:
                     told.of(record)
                 if isinstance(batch[-1].event, RunEnded) or batch[-1].at_ms > asked_at_ms:
@@ -93,10 +97,10 @@ class Following:
         raise NotFound(f"No run has begun on thread {thread_id}: start one with run.start.")
 
 
-async def _next(batches: AsyncGenerator[Sequence[Record], None]) -> Sequence[Record]:
-    """The next batch; empty if there is none for now."""
+async def _next(batches: AsyncGenerator[Sequence[T], None], within: timedelta) -> Sequence[T]:
+    """The next batch; empty if there is none in this time."""
     try:
-        async with asyncio.timeout(_CAUGHT_UP.total_seconds()):
+        async with asyncio.timeout(within.total_seconds()):
             return await anext(batches)
     except TimeoutError:
         return ()
