@@ -2,7 +2,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from langgraph_sdk.errors import InternalServerError, NotFoundError
+from langgraph_sdk.errors import ConflictError, NotFoundError
 from tests.server.serving import Served, says
 
 Run = Callable[..., None]
@@ -57,10 +57,10 @@ def test_an_unknown_agent_is_refused_with_those_that_there_are(run: Run) -> None
 
 def test_an_agent_that_does_not_load_says_why_and_the_others_are_served(run: Run) -> None:
     async def scenario(served: Served) -> None:
-        with pytest.raises(InternalServerError, match="this file is broken"):
+        with pytest.raises(ConflictError, match="this file is broken"):
             await served.sdk.assistants.get_schemas("broken")
 
-        with pytest.raises(InternalServerError, match="this file is broken"):
+        with pytest.raises(ConflictError, match="this file is broken"):
             await served.sdk.runs.create(await served.thread(), "broken", input=says("hi"))
         info = (await served.http.get("/info")).json()
         problems = {agent["agent_id"]: agent["problem"] for agent in info["agents"]}
