@@ -26,4 +26,4 @@ def problems(folder: str, limit: int) -> list[str]:
 
 if __name__ == "__main__":
     found = [line for folder, limit in LIMITS.items() for line in problems(folder, limit)]
-    sys.exit("\n".join(found))
+    sys.exit("\n".join(found) or 0)
