@@ -207,13 +207,22 @@ def test_sigterm_hands_a_run_over_and_ends_its_stream_quietly(
             data=json.dumps(body).encode(),
             headers={"content-type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=30) as stream:
+        events = urllib.request.Request(
+            f"{server.url}/threads/{thread}/stream/events",
+            data=b'{"channels": ["messages"]}',
+            headers={"content-type": "application/json"},
+        )
+        with (
+            urllib.request.urlopen(request, timeout=30) as stream,
+            urllib.request.urlopen(events, timeout=30) as thread_stream,
+        ):
             while b"one " not in stream.readline():
                 pass
             started = time.monotonic()
             assert server.terminate() == 0
             assert time.monotonic() - started < 8
             assert b"event: end" not in stream.read()
+            assert b"one " in thread_stream.read()
         assert "Traceback" not in server.output()
     (echo / "go").touch()
     with serving(echo, port=free_port, data=data) as server:

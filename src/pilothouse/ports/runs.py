@@ -149,7 +149,8 @@ class RunLog(Protocol):
         without end those that will.
 
         The first batch comes at once, and is empty if there is no such run. Later ones are empty when nothing happened
-        for a while (15 s). A thread that does not exist has no runs yet. Close it (`contextlib.aclosing`).
+        for a while (15 s). A thread that does not exist has no runs yet. Raises `ServerStopping` when this
+        server ends. Close it (`contextlib.aclosing`).
         """
         ...
 

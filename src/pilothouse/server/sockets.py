@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from pilothouse.errors import InvalidRequest, PilothouseError
+from pilothouse.errors import InvalidRequest, PilothouseError, ServerStopping
 from pilothouse.events import ThreadId
 from pilothouse.ports.principals import Principal
 from pilothouse.server.commands import Commands, answered
@@ -42,6 +42,7 @@ _REASON_BYTES = 123
 _APPLICATION_CODES = 4000
 """A browser can't read the status of a refused upgrade, so a refusal closes with 4000 and the status; SDKs know this."""
 _FAILED = 1011
+_RESTARTING = 1012
 
 
 def socket_routes(parts: Parts) -> Sequence[BaseRoute]:
@@ -68,6 +69,8 @@ class _ThreadSockets:
             await connection.run()
         except* (_Gone, WebSocketDisconnect):
             pass
+        except* ServerStopping as stopping:
+            await _close(socket, _RESTARTING, str(stopping.exceptions[0]))
         except* Exception:
             logger.exception("websocket failed", extra={"thread_id": thread_id})
             await _close(socket, _FAILED, "Something went wrong; the cause is in the server's log.")

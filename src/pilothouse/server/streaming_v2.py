@@ -4,12 +4,12 @@ The WebSocket is in `sockets`.
 """
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from pilothouse.errors import InvalidRequest, PayloadTooLarge
+from pilothouse.errors import InvalidRequest, PayloadTooLarge, ServerStopping
 from pilothouse.server.calls import Call, Operation, body_operation, json_bytes
 from pilothouse.server.commands import Commands
 from pilothouse.server.following import EventBatches, Following
@@ -69,8 +69,10 @@ class ThreadStreamRoutes:
 
 async def _chunks(batches: EventBatches, wanted: EventFilter) -> AsyncGenerator[bytes, None]:
     """The frames of each batch in one chunk; a heartbeat when nothing happens, and first of all: proxies hold the
-    headers back until something follows, and clients wait for them."""
+    headers back until something follows, and clients wait for them. A server that stops ends the stream: clients come
+    back."""
     yield HEARTBEAT
-    async with aclosing(batches) as closing:
-        async for events in closing:
-            yield HEARTBEAT if not events else frames([event for event in events if wanted.wants(event)])
+    with suppress(ServerStopping):
+        async with aclosing(batches) as closing:
+            async for events in closing:
+                yield HEARTBEAT if not events else frames([event for event in events if wanted.wants(event)])

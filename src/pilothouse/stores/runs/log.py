@@ -12,8 +12,8 @@ number records alike, so there is no seam between stored and live: a hint only e
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -115,11 +115,22 @@ class RedisRunLog:
         self._tails = tails
         self._signals = signals
         self._closed = False
+        self._thread_followers: set[asyncio.Event] = set()
 
     def close(self) -> None:
         """End every follower's iteration with `ServerStopping`: this process is about to go."""
         self._closed = True
         self._tails.wake_all()
+        for waiting in self._thread_followers:
+            waiting.set()
+
+    @contextmanager
+    def _woken_at_close(self, event: asyncio.Event) -> Generator[None]:
+        self._thread_followers.add(event)
+        try:
+            yield
+        finally:
+            self._thread_followers.discard(event)
 
     async def follow(
         self, principal: Principal, thread_id: ThreadId, run_id: RunId, after: Offset = Offset(0)
@@ -142,7 +153,7 @@ class RedisRunLog:
         self, principal: Principal, thread_id: ThreadId, after: int = 0
     ) -> AsyncGenerator[Sequence[Run], None]:
         key, begun = keys.begun(principal, thread_id), asyncio.Event()
-        with self._signals.listening(key, lambda _: begun.set()):
+        with self._signals.listening(key, lambda _: begun.set()), self._woken_at_close(begun):
             runs = await self._begun(key, after)
             yield runs
             quiet = timedelta(0)
@@ -151,6 +162,8 @@ class RedisRunLog:
                     after, quiet = runs[-1].number, timedelta(0)
                 elif not await _set_within(begun, _LOOK_FOR_RUNS):
                     quiet += _LOOK_FOR_RUNS
+                if self._closed:
+                    raise ServerStopping
                 begun.clear()
                 runs = await self._begun(key, after)
                 if runs or quiet >= _HEARTBEAT:
