@@ -60,7 +60,8 @@ async def open_app(settings: Settings, report: Report) -> AsyncGenerator[App]:
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         models = OpenModels(settings, preparation, tasks)
         stack.callback(models.close)
-        catalog = AgentLoader(settings, stores, models, tasks).catalog()
+        loader = AgentLoader(settings, stores, models, tasks)
+        catalog = loader.catalog()
         stopping = asyncio.Event()
         checkpoints = _checkpoints(stores)
         runner = Runner(catalog, stores.queue, stores.runs, stores.threads, checkpoints)
@@ -84,7 +85,7 @@ async def open_app(settings: Settings, report: Report) -> AsyncGenerator[App]:
         try:
             yield App(create_app(parts), working, stopping, stores.log)
         finally:
-            for task in (*background, working):
+            for task in (*background, *loader.preparing, working):
                 task.cancel()
 
 

@@ -32,6 +32,8 @@ class AgentLoader:
     stores: RunStores
     models: OpenModels
     tasks: asyncio.TaskGroup
+    preparing: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
+    """To be cancelled at the end."""
     labels: dict[AgentId, ModelLabel] = field(default_factory=dict[AgentId, ModelLabel])
 
     def catalog(self) -> Catalog:
@@ -91,7 +93,7 @@ class AgentLoader:
         self.labels[agent_id] = ModelLabel(chat.label, chat.notice)
         tools = await self._tools(agent_id, agent.tools)
         if chat.prepare:
-            self.tasks.create_task(_prepare(agent_id, chat.prepare(tools)))
+            self.preparing.append(self.tasks.create_task(_prepare(agent_id, chat.prepare(tools))))
         graph = build_assistant(agent_id, chat.model, agent.instructions, tools)
         return self._engine(FixedGraph(compiled(graph, agent_id)))
 

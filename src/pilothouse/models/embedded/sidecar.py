@@ -62,6 +62,7 @@ class EmbeddedModel:
         self._stack = AsyncExitStack()
         self._supervisor: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
+        self._leaving = False
         self._failure: PilothouseError | None = None
         self._process: asyncio.subprocess.Process | None = None
 
@@ -106,13 +107,19 @@ class EmbeddedModel:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._leaving = True
         if self._supervisor:
             self._supervisor.cancel()
         # Without the error: it is the caller's, and a task group would wrap it.
         await self._stack.__aexit__(None, None, None)
 
     def start(self) -> None:
-        """Begin to fetch and start the model, if that is not under way. `ready` tells how it went."""
+        """Begin to fetch and start the model, if that is not under way. `ready` tells how it went.
+
+        Raises `ModelUnavailable` once this object is being left: what is started then would keep it for ever.
+        """
+        if self._leaving:
+            raise ModelUnavailable(f"{self.label} is being stopped.")
         if self._supervisor is None or self._supervisor.done():
             self._settled.clear()
             self._failure = None
