@@ -64,20 +64,12 @@ def serving(
     path: Path, *, port: int, data: Path, env: Mapping[str, str] | None = None, options: tuple[str, ...] = ()
 ) -> Iterator[ServerProcess]:
     """`pilothouse serve PATH`, ready; ended at the end of the block if it runs still."""
-    command = [
-        sys.executable,
-        "-m",
-        "pilothouse",
-        "serve",
-        str(path),
-        "--port",
-        str(port),
-        "--data",
-        str(data),
-    ]
+    command = [sys.executable, "-m", "pilothouse", "serve", str(path), "--data", str(data), *options]
+    if "PORT" not in (env or {}):
+        command += ["--port", str(port)]
     with (
         tempfile.NamedTemporaryFile("w", suffix=".log") as log,
-        subprocess.Popen([*command, *options], env=environment(env), stderr=log, text=True) as process,
+        subprocess.Popen(command, env=environment(env), stderr=log, text=True) as process,
     ):
         server = ServerProcess(f"http://127.0.0.1:{port}", process, Path(log.name))
         try:

@@ -135,8 +135,9 @@ graph = builder.compile()
         assert say(server, thread, "hello")["messages"][-1]["content"] == "forty-two"
 
 
-def test_port_is_taken_from_the_environment(echo: Path, free_port: int, tmp_path: Path) -> None:
-    with serving(echo, port=free_port, data=tmp_path / "data", env={"PORT": "1"}) as server:
+def test_the_port_is_taken_from_the_variable_port(echo: Path, free_port: int, tmp_path: Path) -> None:
+    env = {"PORT": str(free_port)}
+    with serving(echo, port=free_port, data=tmp_path / "data", env=env) as server:
         assert call(server, "GET", "/livez") == {"ok": True}
 
 
