@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import development
+import development_own
 from cases import CLOCK, LOCAL_ZONE, Case
 
 from pilothouse.engines.assistant import build_assistant
@@ -117,6 +118,7 @@ def sets(which: str) -> list[tuple[str, Sequence[Tool], Sequence[Case]]]:
         return [
             ("development", builtin, development.CASES),
             ("development, follow-ups", builtin, development.FOLLOW_UPS),
+            ("development, five tools of a user's own", development_own.TOOLS, development_own.CASES),
         ]
     import holdout
     import own_tools

@@ -13,7 +13,7 @@ import msgspec
 from pilothouse.models.embedded.grammar import Grammar, literal
 from pilothouse.models.embedded.hints import learn
 from pilothouse.models.embedded.llama import Llama, LlamaFailed
-from pilothouse.models.embedded.schemas import Material, ValueGrammar
+from pilothouse.models.embedded.schemas import Likeness, Material, ValueGrammar
 from pilothouse.models.embedded.templates import arranged
 from pilothouse.models.embedded.vocabulary import Token, tokens, words
 from pilothouse.models.embedded.wire import Example, Function, Usage
@@ -52,9 +52,9 @@ def prefix(tool: Function) -> str:
     return "".join(turns + [_shown(tool, example) for example in tool.examples])
 
 
-async def fill(llama: Llama, tool: Function, source: Source) -> Filled | None:
+async def fill(llama: Llama, likeness: Likeness, tool: Function, source: Source) -> Filled | None:
     """The arguments; None where the message has nothing that could be one of the required ones."""
-    return await _Filling(llama, tool, source).run()
+    return await _Filling(llama, likeness, tool, source).run()
 
 
 def _properties(tool: Function) -> Mapping[str, Mapping[str, Any]]:
@@ -77,8 +77,9 @@ def _asked(message: str) -> str:
 class _Filling:
     """The arguments of one call, as they come about."""
 
-    def __init__(self, llama: Llama, tool: Function, source: Source) -> None:
+    def __init__(self, llama: Llama, likeness: Likeness, tool: Function, source: Source) -> None:
         self._llama = llama
+        self._likeness = likeness
         self._tool = tool
         self._source = source
         self._lessons = learn(tool)
@@ -87,6 +88,8 @@ class _Filling:
         required = {*tool.parameters.get("required", ()), *self._earlier}
         self._required = [name for name in self._schemas if name in required]
         self._optional = [name for name in self._schemas if name not in required]
+        if source.refused:  # a second try adds nothing
+            self._optional = [name for name in self._optional if name in source.refused]
         self._pieces = [tokens(source.message)[-_LONGEST_MESSAGE_WORDS:]]
         self._text = "".join(token.text + token.after for token in self._pieces[0])
         self._prompt = _shown(tool, source.earlier) if source.earlier else ""
@@ -150,9 +153,11 @@ class _Filling:
     def _value(self, grammar: Grammar, name: str, *, last: bool) -> str | None:
         """The grammar of an argument's value: a new one, or the one before in a follow-up."""
         text = " ".join([self._text, *(str(value) for value in self._earlier.values())])
-        material = Material(text, self._pieces, self._source.refused)
+        material = Material(text, self._pieces, self._source.refused, self._likeness)
         definitions = self._tool.parameters.get("$defs", {})
-        value = ValueGrammar(definitions, self._lessons, material, grammar).value(name, self._schemas[name])
+        value = ValueGrammar(definitions, self._lessons, material, grammar).value(
+            name, self._schemas[name], optional=name in self._optional
+        )
         if name not in self._earlier:
             return value
         carried = literal(json.dumps(self._earlier[name], ensure_ascii=False))

@@ -13,7 +13,15 @@ from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
 
-from pilothouse.models.embedded.vocabulary import FUNCTION_WORDS, contains, has_digits, numbers, unique, words
+from pilothouse.models.embedded.vocabulary import (
+    FUNCTION_WORDS,
+    contains,
+    counts,
+    has_digits,
+    numbers,
+    unique,
+    words,
+)
 from pilothouse.models.embedded.wire import Function
 
 Origin: TypeAlias = Literal["span", "mixture", "own words", "free"]
@@ -34,7 +42,9 @@ class Hint(msgspec.Struct, frozen=True):
     known: frozenset[str] = frozenset()
     """A span's values in the examples, in lower case."""
     short: bool = False
-    """A span of a few words: a name, a time, a place; not a sentence."""
+    """A name, a time, a place: few words, and none that hold a sentence together."""
+    needs_number: bool = False
+    """A mixture always has a number, or a word for one."""
     digits: Literal["mostly", "sometimes", "never"] = "sometimes"
     """Whether such a span has digits. If mostly, one without is a known one."""
 
@@ -105,9 +115,14 @@ def _span_hint(values: Sequence[str], foreign: Sequence[str]) -> Hint:
         "span",
         tuple(foreign),
         known=frozenset(value.lower() for value in values),
-        short=all(len(words(value)) <= _SHORT_WORDS for value in values),
+        short=all(_is_name(value) for value in values),
         digits="mostly" if mostly else "sometimes" if with_digits else "never",
     )
+
+
+def _is_name(value: str) -> bool:
+    said = words(value)
+    return len(said) <= _SHORT_WORDS and FUNCTION_WORDS.isdisjoint(word.lower() for word in said)
 
 
 def _number_hint(shown: Sequence[tuple[str, float]]) -> Hint:
@@ -127,6 +142,7 @@ def _mixture_hint(texts: Sequence[tuple[str, str]]) -> Hint:
         foreign += [word for word in words(value) if word.lower() not in known]
     if len(foreign) <= (1 - _MOSTLY) * total:
         signs = unique(sign for _, value in texts for sign in re.findall(r"[^\w\s]", value))
-        return Hint("mixture", tuple(unique(foreign)), tuple(signs))
+        counted = all(counts(value) for _, value in texts)
+        return Hint("mixture", tuple(unique(foreign)), tuple(signs), needs_number=counted)
     invents_numbers = any(character.isdigit() for word in foreign for character in word)
     return Hint("free" if invents_numbers else "own words")

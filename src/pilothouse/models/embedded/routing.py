@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pilothouse.models.embedded import smalltalk
 from pilothouse.models.embedded.sentences import SentenceEncoder
+from pilothouse.models.embedded.vocabulary import spelled_out
 from pilothouse.models.embedded.wire import Function
 
 Matrix = NDArray[np.float32]
@@ -23,6 +24,10 @@ SURE_ENOUGH = 0.40
 """Below this, a message is taken for conversation."""
 _WORTH_A_TRY = 0.15
 """If the best tool turns out not to fit, the others down to here are tried."""
+_WELL_KNOWN = 10
+"""A tool with that many examples is known well enough."""
+_BEYOND_DOUBT = 0.7
+_WORTH_A_DOUBT = 0.12
 _GOES_ON = 0.35
 
 _MEANING_WEIGHT = 12.0
@@ -74,6 +79,7 @@ class Router:
                 lessons.append((re.split(r"(?<=[.:])\s", tool.description)[0], tool.name))
         sentences, labels = zip(*lessons, strict=True)
         self._tools = {tool.name for tool in tools}
+        self._hardly_known = {tool.name for tool in tools if len(tool.examples) < _WELL_KNOWN}
         self._classifier = Classifier(encoder, sentences, labels)
         whole = [*sentences, *smalltalk.STANDS_ALONE]
         kinds = [False] * len(whole) + [True] * len(smalltalk.CONTINUES)
@@ -81,7 +87,7 @@ class Router:
 
     def goes_on(self, message: str) -> bool:
         """Does the message take up the request before it? It then makes no sense alone."""
-        return self._goes_on.scores(message)[True] >= _GOES_ON
+        return self._goes_on.scores(spelled_out(message))[True] >= _GOES_ON
 
     def routes(self, message: str) -> list[Route]:
         """The targets worth trying, the best first; at last, conversation."""
@@ -90,12 +96,21 @@ class Router:
             found = []
         return [*(route for route in found if route.confidence >= _WORTH_A_TRY), Route(CHAT, 1.0)]
 
+    def doubted(self, message: str) -> Route | None:
+        """A tool that the message may ask for, where we know the tool too little to be sure either way."""
+        first, *_ = ranked = self._ranked(message)
+        best = next((route for route in ranked if route.target in self._tools), None)
+        if best is None or best.target not in self._hardly_known:
+            return None
+        return best if first.confidence <= _BEYOND_DOUBT and best.confidence >= _WORTH_A_DOUBT else None
+
     def tools_by_likelihood(self, message: str) -> list[str]:
         """The tools alone, the best first, however unlikely."""
         return [route.target for route in self._ranked(message) if route.target in self._tools]
 
     def _ranked(self, message: str) -> list[Route]:
-        found = [Route(target, score) for target, score in self._classifier.scores(message).items()]
+        scores = self._classifier.scores(spelled_out(message))
+        found = [Route(target, score) for target, score in scores.items()]
         return sorted(found, key=lambda route: -route.confidence)
 
 

@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -13,6 +13,7 @@ from pilothouse.models.embedded.vocabulary import (
     SEPARATORS,
     Token,
     contains,
+    counts,
     has_digits,
     numbers,
     unique,
@@ -21,6 +22,11 @@ from pilothouse.models.embedded.vocabulary import (
 
 _SIGN = re.compile(r"[^\w\s\"\\?!]")
 _LONGEST_SPAN_WORDS = 6
+_LIKE_ENOUGH = 0.25
+
+
+Likeness: TypeAlias = Callable[[str, Collection[str]], float]
+"""How much a text is like the most like of others: 1 is the same."""
 
 
 class Material(msgspec.Struct, frozen=True):
@@ -32,6 +38,7 @@ class Material(msgspec.Struct, frozen=True):
     """The stretches of the message that spans may be taken from."""
     refused: Mapping[str, Any]
     """Arguments that the tool has refused: not these again."""
+    likeness: Likeness
 
 
 class ValueGrammar:
@@ -44,9 +51,11 @@ class ValueGrammar:
         self._lessons = lessons
         self._material = material
         self._grammar = grammar
+        self._optional = False
 
-    def value(self, name: str, schema: Mapping[str, Any]) -> str | None:
-        """An expression for the property's value, or None."""
+    def value(self, name: str, schema: Mapping[str, Any], *, optional: bool = False) -> str | None:
+        """An expression for the property's value, or None. An optional one must be like those of the examples."""
+        self._optional = optional
         return self._value(schema, self._lessons.hints[name], self._material.refused.get(name))
 
     def _value(self, schema: Mapping[str, Any], hint: Hint, refused: Any = None) -> str | None:
@@ -110,8 +119,11 @@ class ValueGrammar:
     def _span(self, schema: Mapping[str, Any], hint: Hint, refused: Any) -> str | None:
         options: list[str] = []
         constants = [constant for constant in hint.constants if constant != refused]
-        if "pattern" in schema or hint.digits == "mostly" or refused is not None:
+        doubtful = self._optional and hint.short
+        if "pattern" in schema or hint.digits == "mostly" or refused is not None or doubtful:
             listed = _fitting([span for span in self._spans(hint) if span != refused], schema, hint)
+            if doubtful:
+                listed = [span for span in listed if self._material.likeness(span, hint.known) > _LIKE_ENOUGH]
             constants = unique([*listed, *constants])
         else:
             stretches = [self._grammar.stretch(piece, self._edge(hint)) for piece in self._pieces(hint)]
@@ -158,6 +170,8 @@ class ValueGrammar:
     def _mixture(self, hint: Hint, *, bare: bool) -> str | None:
         """With `bare`, of the message's numbers alone: the words were what the tool refused."""
         text = self._material.text
+        if hint.needs_number and not counts(text):
+            return None
         said = [] if bare else [*words(text), *hint.constants]
         known = unique([*said, *self._numbers(() if bare else hint.constants)])
         signs = unique([*hint.signs, *_SIGN.findall(text)])

@@ -1,7 +1,7 @@
 """Sentence vectors: all-MiniLM-L6-v2, int8, on onnxruntime."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -42,6 +42,10 @@ class SentenceEncoder:
     def encode(self, sentences: Sequence[str]) -> Vectors:
         """One row a sentence."""
         return np.stack([self._vector(sentence) for sentence in sentences])
+
+    def likeness(self, text: str, others: Collection[str]) -> float:
+        """The cosine between a text and the most like of others; 0 if there are none."""
+        return float((self.encode(list(others)) @ self._vector(text)).max()) if others else 0.0
 
     def _encode(self, sentence: str) -> Vectors:
         ids = np.array([self._tokenizer.encode(sentence).ids], dtype=np.int64)

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from pilothouse.errors import InvalidRequest
 from pilothouse.models.embedded import filling, wire
 from pilothouse.models.embedded.llama import CONTEXT_TOKENS, Llama, LlamaFailed
+from pilothouse.models.embedded.opinions import opinion_prefix
 from pilothouse.models.embedded.sentences import SentenceEncoder
 from pilothouse.models.embedded.turns import CallTool, Say, Talk, Turn, Turns, offered, withheld
 from pilothouse.models.embedded.wire import Answer, ChatRequest, Message, Usage
@@ -97,8 +98,9 @@ class Api:
         return _json({"object": "list", "model": "all-minilm-l6-v2", "data": data, "usage": usage})
 
     async def _warm(self, request: Request) -> Response:
-        for tool in offered(wire.decode_tools(await request.body())):
-            await self._llama.warm(filling.prefix(tool))
+        tools = offered(wire.decode_tools(await request.body()))
+        for prefix in [*map(filling.prefix, tools), opinion_prefix(tools)]:
+            await self._llama.warm(prefix)
         return Response(status_code=204)
 
     async def _chat(self, request: Request) -> Response:

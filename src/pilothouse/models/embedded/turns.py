@@ -11,12 +11,15 @@ from pilothouse.models.embedded.filling import Source, fill
 from pilothouse.models.embedded.followups import Earlier, called_turn, earlier_turn, rewrite
 from pilothouse.models.embedded.hints import learn
 from pilothouse.models.embedded.llama import Llama
-from pilothouse.models.embedded.routing import CHAT, IDENTITY, Router
+from pilothouse.models.embedded.opinions import second_opinion
+from pilothouse.models.embedded.routing import CHAT, IDENTITY, Route, Router
 from pilothouse.models.embedded.sentences import SentenceEncoder
 from pilothouse.models.embedded.vocabulary import digits
 from pilothouse.models.embedded.wire import ChatRequest, Function, Message, Usage
 
 _ROUTERS_KEPT = 32
+_NOT_BY_ITSELF = 0.5
+"""Below this, a choice that was doubted needs the model's consent."""
 _LONGEST_VERBATIM_CHARACTERS = 1500
 
 
@@ -85,7 +88,7 @@ class Turns:
             call = await self._followed(tools[earlier.tool], earlier, message)
             if call:
                 return call
-        for route in router.routes(message):
+        for route in await self._routes(router, tuple(tools.values()), message):
             if route.target == IDENTITY:
                 return Say(self._introduction(request.tools))
             if route.target in tools and (call := await self._call(tools[route.target], Source(message))):
@@ -93,6 +96,19 @@ class Turns:
             if route.target == CHAT:
                 break
         return Talk(request.messages)
+
+    async def _routes(self, router: Router, tools: Sequence[Function], message: str) -> Sequence[Route]:
+        """The router's choice; where it knows the tool too little, what the model and it agree on."""
+        routes = router.routes(message)
+        doubted = router.doubted(message)
+        if doubted is None:
+            return routes
+        opinion = await second_opinion(self._llama, tools, message)
+        if opinion == doubted.target:
+            return [doubted, *routes]
+        if opinion is None and routes[0].confidence < _NOT_BY_ITSELF:
+            return routes[-1:]
+        return routes
 
     async def _repaired(self, request: ChatRequest) -> CallTool | None:
         """Another try, with other arguments, where the turn's one call failed."""
@@ -124,7 +140,7 @@ class Turns:
         return CallTool(tool.name, json.dumps(arguments, ensure_ascii=False), changed.usage)
 
     async def _call(self, tool: Function, source: Source) -> CallTool | None:
-        filled = await fill(self._llama, tool, source)
+        filled = await fill(self._llama, self._encoder.likeness, tool, source)
         if filled is None:
             return None
         return CallTool(tool.name, json.dumps(filled.arguments, ensure_ascii=False), filled.usage)

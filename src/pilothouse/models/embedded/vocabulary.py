@@ -35,7 +35,7 @@ FUNCTION_WORDS = frozenset(
         r"\S+",
         "a an the and or but if so then than of in on at to from for by with about into as is are was were be been do does did "
         "i me my you your he him his she her it its we our they them their this that these those there what whats what's "
-        "which who whom whose when where why how please pls plz hey hi hello ok okay now just also too not no yes",
+        "wat wats wut u ur r im rn thx ty which who whom whose when where why how please pls plz hey hi hello ok okay now just also too not no yes",
     )
 )
 """Words that hold a sentence together: they never begin or end a name."""
@@ -43,6 +43,14 @@ SEPARATORS = (FUNCTION_WORDS - {"a", "an", "and", "by", "of", "the"}) | {"?", "!
 """Words that part one thing from another: "3pm in Rome", "Rome to Oslo"; not those of "Isle of Man"."""
 REFERENCES = frozenset({"that", "it", "this", "those", "them", "these", "result", "there"})
 """Words that stand for something said before."""
+
+
+_SHORTHAND = {
+    "u": "you", "ur": "your", "r": "are", "wat": "what", "wats": "what's", "wut": "what", "whats": "what's", "hows": "how's",
+    "pls": "please", "plz": "please", "rn": "right now", "thx": "thanks", "ty": "thank you", "tmrw": "tomorrow",
+    "2day": "today", "2morrow": "tomorrow", "im": "I'm", "dont": "don't", "cant": "can't", "teh": "the", "gimme": "give me",
+    "wanna": "want to", "gonna": "going to", "yo": "hey",
+}  # fmt: skip
 
 
 class Token:
@@ -85,6 +93,17 @@ def digits(text: str) -> list[str]:
     """The numbers that are written in digits, without separators."""
     found = [match.group().replace(",", "") for match in _NUMBER.finditer(text)]
     return [f"0{number}" if number.startswith(".") else number for number in found]
+
+
+def spelled_out(text: str) -> str:
+    """The text without the shorthand of chats."""
+    return re.sub(r"[\w']+", lambda match: _SHORTHAND.get(match.group().lower(), match.group()), text)
+
+
+def counts(text: str) -> bool:
+    """Does the text name an amount, in digits or in words?"""
+    said = {word.lower() for word in words(text)}
+    return has_digits(text) or not said.isdisjoint(_NUMBER_WORDS.keys() - {"a", "an", "once"})
 
 
 def has_digits(text: str) -> bool:
