@@ -19,7 +19,7 @@ setup: .venv/.ready  ## make .venv with everything that development needs
 	$(UV) sync --frozen --all-groups
 	@touch $@
 
-serve: setup  ## start Pilothouse with the built-in assistant: http://127.0.0.1:2024
+serve: setup  ## start Pilothouse with the built-in assistant: http://127.0.0.1:8123
 	.venv/bin/pilothouse serve
 
 test: setup  ## format, lint, types, layers and tests: what CI runs

@@ -49,7 +49,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set. `PILOTHOUSE_PORT` sets `port`, and so on; tables only in the file."""
 
     host: str = "127.0.0.1"
-    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 2024
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8123
     data: str = "~/.local/share/pilothouse"
     """Where the embedded servers and the embedded model keep their files."""
     redis: str | None = None

@@ -11,7 +11,7 @@ from tests.processes import serving
 
 from pilothouse.testing.model_servers import ModelServer
 
-PORT = "2024"
+PORT = "8123"
 VARIES = re.compile(r"…|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

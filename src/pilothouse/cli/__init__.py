@@ -29,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pilothouse",
         description="Hosts AI agents: a streaming API with durable runs around the agent you bring.",
-        epilog="Example: pilothouse serve, then open http://127.0.0.1:2024",
+        epilog="Example: pilothouse serve, then open http://127.0.0.1:8123",
     )
     parser.add_argument("--version", action="version", version=f"pilothouse {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
 def _serving_options(parser: argparse.ArgumentParser) -> None:
     _work_options(parser)
     parser.add_argument("--host", help="the address to listen on (default 127.0.0.1)")
-    parser.add_argument("--port", type=int, help="the port to listen on (default 2024; PORT sets it too)")
+    parser.add_argument("--port", type=int, help="the port to listen on (default 8123; PORT sets it too)")
 
 
 def _work_options(parser: argparse.ArgumentParser) -> None:

@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     sys.stdout.write(
         f"Made {folder} with {', '.join(names.values())}.\n\n"
         f"  cd {folder}\n"
-        "  pilothouse serve    # the API and a page: http://127.0.0.1:2024\n"
+        "  pilothouse serve    # the API and a page: http://127.0.0.1:8123\n"
         "  pilothouse chat     # in the terminal\n"
     )
     return 0
