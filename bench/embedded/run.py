@@ -1,7 +1,7 @@
 """How well does the embedded model choose and use tools? Through the built-in assistant, with real tools and a fixed clock.
 
-    python bench/embedded/run.py                the hold-out sets, written to RESULTS.md
-    python bench/embedded/run.py development    the development set, printed
+    python bench/embedded/run.py                the hold-out sets
+    python bench/embedded/run.py development    the sets that were used while the method was made
 
 Weights are taken from the data directory (`PILOTHOUSE_DATA`, else the default) and fetched if missing.
 """
@@ -18,6 +18,10 @@ from typing import Any
 
 import development
 import development_own
+import holdout
+import own_tools
+import seen
+import seen_own_tools
 from cases import CLOCK, LOCAL_ZONE, Case
 
 from pilothouse.engines.assistant import build_assistant
@@ -114,20 +118,20 @@ HEAD = """| set | right tool | right final answer | quiet on small talk | median
 
 def sets(which: str) -> list[tuple[str, Sequence[Tool], Sequence[Case]]]:
     builtin = list(builtin_tools(local_zone=LOCAL_ZONE, clock=lambda: CLOCK).values())
-    if which == "development":
-        return [
-            ("development", builtin, development.CASES),
-            ("development, follow-ups", builtin, development.FOLLOW_UPS),
-            ("development, five tools of a user's own", development_own.TOOLS, development_own.CASES),
-        ]
-    import holdout
-    import own_tools
-
-    return [
+    unseen = [
         ("hold-out: built-in tools and small talk", builtin, holdout.CASES),
         ("hold-out: five tools of a user's own, three examples each", own_tools.TOOLS, own_tools.CASES),
         ("hold-out: follow-ups", builtin, holdout.FOLLOW_UPS),
     ]
+    known = [
+        ("development: built-in tools and small talk", builtin, development.CASES),
+        ("development: follow-ups", builtin, development.FOLLOW_UPS),
+        ("development: tools of a user's own", development_own.TOOLS, development_own.CASES),
+        ("first hold-out, seen since: built-in tools and small talk", builtin, seen.CASES),
+        ("first hold-out, seen since: tools of a user's own", seen_own_tools.TOOLS, seen_own_tools.CASES),
+        ("first hold-out, seen since: follow-ups", builtin, seen.FOLLOW_UPS),
+    ]
+    return {"holdout": unseen, "development": known}[which]
 
 
 async def main() -> None:

@@ -145,10 +145,11 @@ def test_wording_tells_which_stretch_is_which_argument() -> None:
         Example("get to Bern from Lyon", {"a": "Lyon", "b": "Bern"}),
         Example("to Kyiv from Riga please", {"a": "Riga", "b": "Kyiv"}),
     )
-    lessons = learn(Function(name="fly", parameters=schema, examples=examples))
+    fly = Function(name="fly", parameters=schema, examples=examples)
+    lessons = learn(fly)
     mixed = {"a": "Paris", "b": "Cairo"}
-    assert arranged("get to Paris from Cairo", mixed, lessons, examples) == {"a": "Cairo", "b": "Paris"}
-    assert arranged("fly from Paris to Cairo", mixed, lessons, examples) == mixed
+    assert arranged("get to Paris from Cairo", mixed, fly, lessons) == {"a": "Cairo", "b": "Paris"}
+    assert arranged("fly from Paris to Cairo", mixed, fly, lessons) == mixed
 
 
 def test_an_object_s_optional_fields_may_be_left_out() -> None:

@@ -1,14 +1,13 @@
 """The embedded model as a LangChain chat model. Imports LangChain's OpenAI client: import it when a model is opened.
 
-It is the client for OpenAI-compatible servers with three differences: the model is started before the first call, tools carry
-their examples, and their results say whether they failed. Examples are LangChain's `extras["examples"]` or
+It is the client for OpenAI-compatible servers with two differences: the model is started before the first call, and tools carry
+their examples. These are LangChain's `extras["examples"]` or
 `metadata["examples"]` of a tool: a list of `{"request": …, "arguments": {…}}`.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, cast
 
-from langchain_core.messages import ToolMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, SecretStr
@@ -71,15 +70,6 @@ class EmbeddedChat(OpenAIChat):
     def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Any:
         on_the_wire = [tool_on_the_wire(tool) for tool in tools]
         return super().bind_tools(on_the_wire, **kwargs)  # pyright: ignore[reportUnknownMemberType] - untyped there
-
-    def _get_request_payload(self, input_: Any, **kwargs: Any) -> dict[str, Any]:
-        payload: dict[str, Any] = super()._get_request_payload(input_, **kwargs)  # pyright: ignore - untyped there
-        results = [m for m in self._convert_input(input_).to_messages() if isinstance(m, ToolMessage)]
-        failed = {message.tool_call_id for message in results if message.status == "error"}
-        for message in payload["messages"]:
-            if message["role"] == "tool" and message["tool_call_id"] in failed:
-                message["x-failed"] = True
-        return payload
 
     async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:
         await self.embedded.ready()

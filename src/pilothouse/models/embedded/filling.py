@@ -29,8 +29,6 @@ class Source(msgspec.Struct, frozen=True):
     message: str
     earlier: Example | None = None
     """In a follow-up, the request and the arguments before: what the message does not change is carried over."""
-    refused: Mapping[str, Any] = {}
-    """Arguments that the tool has refused."""
 
 
 class Filled(msgspec.Struct, frozen=True):
@@ -88,8 +86,6 @@ class _Filling:
         required = {*tool.parameters.get("required", ()), *self._earlier}
         self._required = [name for name in self._schemas if name in required]
         self._optional = [name for name in self._schemas if name not in required]
-        if source.refused:  # a second try adds nothing
-            self._optional = [name for name in self._optional if name in source.refused]
         self._pieces = [tokens(source.message)[-_LONGEST_MESSAGE_WORDS:]]
         self._text = "".join(token.text + token.after for token in self._pieces[0])
         self._prompt = _shown(tool, source.earlier) if source.earlier else ""
@@ -108,7 +104,7 @@ class _Filling:
         source = self._source
         if source.earlier:
             return Filled(self._arguments, self._usage)
-        found = arranged(source.message, self._arguments, self._lessons, self._tool.examples)
+        found = arranged(source.message, self._arguments, self._tool, self._lessons)
         return Filled(found, self._usage)
 
     async def _write_required(self, name: str, *, last: bool) -> bool:
@@ -153,7 +149,7 @@ class _Filling:
     def _value(self, grammar: Grammar, name: str, *, last: bool) -> str | None:
         """The grammar of an argument's value: a new one, or the one before in a follow-up."""
         text = " ".join([self._text, *(str(value) for value in self._earlier.values())])
-        material = Material(text, self._pieces, self._source.refused, self._likeness)
+        material = Material(text, self._pieces, self._likeness)
         definitions = self._tool.parameters.get("$defs", {})
         value = ValueGrammar(definitions, self._lessons, material, grammar).value(
             name, self._schemas[name], optional=name in self._optional

@@ -54,8 +54,8 @@ class Lessons(msgspec.Struct, frozen=True):
 
     hints: Mapping[str, Hint]
     frame: frozenset[str]
-    """Words that belong to questions and not to values: those of the examples' requests that are part of no value, and
-    function words; in lower case."""
+    """Words that neither begin nor end a name: those of the examples' requests that are part of no value, those that name
+    a choice, and function words; in lower case."""
     overlapping: bool
     """Do the spans of two properties ever share words?"""
 
@@ -73,7 +73,13 @@ def learn(tool: Function) -> Lessons:
     inside = {word.lower() for row in values for value in row for word in words(value)}
     asked = {word.lower() for example in tool.examples for word in words(example.request)}
     overlapping = any(contains(one, other) for row in values for one, other in permutations(row, 2))
-    return Lessons(found, frozenset(asked - inside) | FUNCTION_WORDS, overlapping)
+    choices = {
+        word.lower()
+        for schema in properties.values()
+        for value in schema.get("enum", ())
+        for word in words(str(value))
+    }
+    return Lessons(found, frozenset(asked - inside) | choices | FUNCTION_WORDS, overlapping)
 
 
 def _leaves(value: Any) -> list[str | float]:

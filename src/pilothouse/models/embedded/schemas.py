@@ -22,7 +22,7 @@ from pilothouse.models.embedded.vocabulary import (
 
 _SIGN = re.compile(r"[^\w\s\"\\?!]")
 _LONGEST_SPAN_WORDS = 6
-_LIKE_ENOUGH = 0.25
+_LIKE_ENOUGH = 0.32
 
 
 Likeness: TypeAlias = Callable[[str, Collection[str]], float]
@@ -36,8 +36,6 @@ class Material(msgspec.Struct, frozen=True):
     """The message, and what else may lend its words and numbers to a mixture."""
     pieces: Sequence[Sequence[Token]]
     """The stretches of the message that spans may be taken from."""
-    refused: Mapping[str, Any]
-    """Arguments that the tool has refused: not these again."""
     likeness: Likeness
 
 
@@ -56,13 +54,12 @@ class ValueGrammar:
     def value(self, name: str, schema: Mapping[str, Any], *, optional: bool = False) -> str | None:
         """An expression for the property's value, or None. An optional one must be like those of the examples."""
         self._optional = optional
-        return self._value(schema, self._lessons.hints[name], self._material.refused.get(name))
+        return self._value(schema, self._lessons.hints[name])
 
-    def _value(self, schema: Mapping[str, Any], hint: Hint, refused: Any = None) -> str | None:
+    def _value(self, schema: Mapping[str, Any], hint: Hint) -> str | None:
         schema = self._resolved(schema)
         if "const" in schema or "enum" in schema:
-            values = schema.get("enum") or [schema["const"]]
-            return self._grammar.one_of(json.dumps(value, ensure_ascii=False) for value in values)
+            return self._choice(schema.get("enum") or [schema["const"]], hint)
         match schema.get("type"):
             case "integer" | "number" as kind:
                 return self._number(kind, hint)
@@ -76,7 +73,17 @@ class ValueGrammar:
             case "object":
                 return self._object(schema, hint)
             case _:
-                return self._string(schema, hint, refused)
+                return self._string(schema, hint)
+
+    def _choice(self, values: Sequence[Any], hint: Hint) -> str | None:
+        """One of these. An optional one must be named, if the examples name theirs."""
+        if self._optional and hint.origin == "span":
+            values = [value for value in values if contains(self._material.text, str(value))]
+        return (
+            self._grammar.one_of(json.dumps(value, ensure_ascii=False) for value in values)
+            if values
+            else None
+        )
 
     def _resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
         """Follows `$ref`, and takes the first real type of several."""
@@ -103,25 +110,25 @@ class ValueGrammar:
             known = [number for number in known if "." not in number]
         return self._grammar.one_of(known) if known else None
 
-    def _string(self, schema: Mapping[str, Any], hint: Hint, refused: Any) -> str | None:
+    def _string(self, schema: Mapping[str, Any], hint: Hint) -> str | None:
         match hint.origin:
             case "free":
                 return FREE_STRING
             case "span":
-                return self._span(schema, hint, refused)
+                return self._span(schema, hint)
             case "mixture":
-                return self._mixture(hint, bare=refused is not None)
+                return self._mixture(hint)
             case "own words":
                 number = self._grammar.one_of(self._numbers() or [""])
                 letter = r'[^0-9"\\\x00-\x1F]'
                 return self._grammar.rule(rf'"\"" {letter}+ ({number} {letter}+)* {number}? "\""')
 
-    def _span(self, schema: Mapping[str, Any], hint: Hint, refused: Any) -> str | None:
+    def _span(self, schema: Mapping[str, Any], hint: Hint) -> str | None:
         options: list[str] = []
-        constants = [constant for constant in hint.constants if constant != refused]
+        constants = list(hint.constants)
         doubtful = self._optional and hint.short
-        if "pattern" in schema or hint.digits == "mostly" or refused is not None or doubtful:
-            listed = _fitting([span for span in self._spans(hint) if span != refused], schema, hint)
+        if "pattern" in schema or hint.digits == "mostly" or doubtful:
+            listed = _fitting(self._spans(hint), schema, hint)
             if doubtful:
                 listed = [span for span in listed if self._material.likeness(span, hint.known) > _LIKE_ENOUGH]
             constants = unique([*listed, *constants])
@@ -167,13 +174,11 @@ class ValueGrammar:
     def _edge(self, hint: Hint) -> "_Edge":
         return _Edge(self._lessons.frame if hint.short else frozenset(), hint.known)
 
-    def _mixture(self, hint: Hint, *, bare: bool) -> str | None:
-        """With `bare`, of the message's numbers alone: the words were what the tool refused."""
+    def _mixture(self, hint: Hint) -> str | None:
         text = self._material.text
         if hint.needs_number and not counts(text):
             return None
-        said = [] if bare else [*words(text), *hint.constants]
-        known = unique([*said, *self._numbers(() if bare else hint.constants)])
+        known = unique([*words(text), *self._numbers(hint.constants), *hint.constants])
         signs = unique([*hint.signs, *_SIGN.findall(text)])
         return self._grammar.rule(rf'"\"" {self._grammar.mixture(known, signs)} "\""') if known else None
 
@@ -202,7 +207,7 @@ def _fitting(found: Sequence[str], schema: Mapping[str, Any], hint: Hint) -> lis
     if hint.digits != "mostly":
         return list(found)
     known = {word.lower() for value in hint.known for word in words(value)}
-    pure = [span for span in found if all(has_digits(word) or word.lower() in known for word in words(span))]
+    pure = [span for span in found if all(has_digits(part) or part.lower() in known for part in span.split())]
     longest = [span for span in pure if not any(span != other and contains(other, span) for other in pure)]
     return longest or [
         span for span in found if has_digits(span) or any(contains(span, value) for value in hint.known)

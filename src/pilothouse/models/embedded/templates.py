@@ -7,25 +7,32 @@ like one of the examples' is the likeliest.
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import permutations
 from typing import Any
 
 from pilothouse.models.embedded.hints import Lessons
-from pilothouse.models.embedded.wire import Example
+from pilothouse.models.embedded.wire import Function
 
 _CLEARLY = 0.05
 _MOST_SWAPPED = 4
 
 
 def arranged(
-    message: str, arguments: Mapping[str, Any], lessons: Lessons, examples: Sequence[Example]
+    message: str, arguments: Mapping[str, Any], tool: Function, lessons: Lessons
 ) -> Mapping[str, Any]:
     """The same values, given to those arguments that the message's wording suggests."""
-    names = [name for name in arguments if _is_movable(name, arguments, lessons, message)]
+    choices = {
+        name
+        for name, schema in tool.parameters.get("properties", {}).items()
+        if "enum" in schema or "pattern" in schema
+    }
+    names = [
+        name for name in arguments if name not in choices and _is_movable(name, arguments, lessons, message)
+    ]
     if not 1 < len(names) <= _MOST_SWAPPED:
         return arguments
-    known = [_grams(_template(example.request, example.arguments)) for example in examples]
+    known = [_grams(_template(example.request, example.arguments)) for example in tool.examples]
 
     def likeness(candidate: Mapping[str, Any]) -> float:
         grams = _grams(_template(message, candidate))

@@ -8,13 +8,12 @@ from typing import Any, TypeAlias, cast
 import msgspec
 
 from pilothouse.models.embedded.filling import Source, fill
-from pilothouse.models.embedded.followups import Earlier, called_turn, earlier_turn, rewrite
+from pilothouse.models.embedded.followups import Earlier, earlier_turn, rewrite
 from pilothouse.models.embedded.hints import learn
 from pilothouse.models.embedded.llama import Llama
 from pilothouse.models.embedded.opinions import second_opinion
 from pilothouse.models.embedded.routing import CHAT, IDENTITY, Route, Router
 from pilothouse.models.embedded.sentences import SentenceEncoder
-from pilothouse.models.embedded.vocabulary import digits
 from pilothouse.models.embedded.wire import ChatRequest, Function, Message, Usage
 
 _ROUTERS_KEPT = 32
@@ -60,7 +59,7 @@ class Turns:
         """What the conversation needs now."""
         last = request.messages[-1]
         if last.role == "tool":
-            return await self._repaired(request) or _report(request.messages)
+            return _report(request.messages)
         if last.role != "user":
             return Talk(request.messages)
         if request.forced is not None:
@@ -109,24 +108,6 @@ class Turns:
         if opinion is None and routes[0].confidence < _NOT_BY_ITSELF:
             return routes[-1:]
         return routes
-
-    async def _repaired(self, request: ChatRequest) -> CallTool | None:
-        """Another try, with other arguments, where the turn's one call failed."""
-        start = max(index for index, message in enumerate(request.messages) if message.role == "user")
-        turn = request.messages[start:]
-        failed = called_turn(turn)
-        tools = {tool.name: tool for tool in request.tools}
-        first = [message.role for message in turn].count("tool") == 1
-        if failed is None or failed.tool not in tools or not first or not turn[-1].failed:
-            return None
-        message = turn[0].content
-        if earlier_turn(request.messages[: start + 1]) and self._router(offered(request.tools)).goes_on(
-            message
-        ):
-            return None
-        call = await self._call(tools[failed.tool], Source(message, refused=failed.asked.arguments))
-        # A second try that drops a number would answer another question: then the failure is the better answer.
-        return call if call and all(number in call.arguments for number in digits(message)) else None
 
     async def _followed(self, tool: Function, earlier: Earlier, message: str) -> CallTool | None:
         """The tool again, with the arguments before where the message gives no others. Where the one argument is a

@@ -35,7 +35,7 @@ FUNCTION_WORDS = frozenset(
         r"\S+",
         "a an the and or but if so then than of in on at to from for by with about into as is are was were be been do does did "
         "i me my you your he him his she her it its we our they them their this that these those there what whats what's "
-        "wat wats wut u ur r im rn thx ty which who whom whose when where why how please pls plz hey hi hello ok okay now just also too not no yes",
+        "wat wats wut u ur r im rn thx ty which who whom whose when where why how please pls plz hey hi hello ok okay now just also too not no yes up down out over again back",
     )
 )
 """Words that hold a sentence together: they never begin or end a name."""

@@ -1,7 +1,6 @@
 """The OpenAI chat completions wire, as far as the embedded model speaks it. Pure: no I/O.
 
-Two additions: a tool's `function` may carry `x-examples`, `[{"request": …, "arguments": {…}}]`, and a tool's message
-`x-failed`, true where the tool could not do what it was asked.
+One addition: a tool's `function` may carry `x-examples`, `[{"request": …, "arguments": {…}}]`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,12 +43,11 @@ class _ToolEntry(msgspec.Struct, frozen=True):
     function: Function
 
 
-class _Message(msgspec.Struct, frozen=True, rename={"failed": "x-failed"}):
+class _Message(msgspec.Struct, frozen=True):
     role: str
     content: str | list[dict[str, Any]] | None = None
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
-    failed: bool = False
 
 
 class _StreamOptions(msgspec.Struct, frozen=True):
@@ -78,8 +76,6 @@ class Message(msgspec.Struct, frozen=True):
     content: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
-    failed: bool = False
-    """The result of a tool that could not do what it was asked."""
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
@@ -165,7 +161,6 @@ def _message(message: _Message) -> Message:
         content=content or "",
         tool_calls=tuple(message.tool_calls or ()),
         tool_call_id=message.tool_call_id,
-        failed=message.failed,
     )
 
 
