@@ -22,6 +22,7 @@ import holdout
 import own_tools
 import seen
 import seen_own_tools
+import seen_own_tools_2
 from cases import CLOCK, LOCAL_ZONE, Case
 
 from pilothouse.engines.assistant import build_assistant
@@ -129,6 +130,11 @@ def sets(which: str) -> list[tuple[str, Sequence[Tool], Sequence[Case]]]:
         ("development: tools of a user's own", development_own.TOOLS, development_own.CASES),
         ("first hold-out, seen since: built-in tools and small talk", builtin, seen.CASES),
         ("first hold-out, seen since: tools of a user's own", seen_own_tools.TOOLS, seen_own_tools.CASES),
+        (
+            "second hold-out, seen since: tools of a user's own",
+            seen_own_tools_2.TOOLS,
+            seen_own_tools_2.CASES,
+        ),
         ("first hold-out, seen since: follow-ups", builtin, seen.FOLLOW_UPS),
     ]
     return {"holdout": unseen, "development": known}[which]
