@@ -103,7 +103,7 @@ def spelled_out(text: str) -> str:
 def counts(text: str) -> bool:
     """Does the text name an amount, in digits or in words?"""
     said = {word.lower() for word in words(text)}
-    return has_digits(text) or not said.isdisjoint(_NUMBER_WORDS.keys() - {"a", "an", "once"})
+    return has_digits(text) or not said.isdisjoint(_NUMBER_WORDS.keys())
 
 
 def has_digits(text: str) -> bool:
