@@ -1,4 +1,4 @@
-"""The hold-out of tools such as a user may bring: five of them, three examples each, no hints. Never tuned on."""
+"""The hold-out of tools such as a user may bring: five of them, three examples each, no hints. Run twice: see RESULTS.md."""
 
 from typing import Literal
 
