@@ -17,7 +17,7 @@ def node() -> str:
     """Node, with the SDK in the versions of `package-lock.json`."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
-        pytest.skip("node and npm are not installed: bash scripts/debian-packages")
+        pytest.skip("node and npm are not installed: bash scripts/debian-packages tests")
     version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     if int(version.removeprefix("v").partition(".")[0]) < OLDEST_NODE:
         pytest.skip(f"node is {version}, and the SDK needs {OLDEST_NODE} or newer")
