@@ -245,4 +245,4 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 async def _read_lines(stream: asyncio.StreamReader, last_words: deque[str]) -> None:
     while line := await stream.readline():
         last_words.append(line.decode(errors="replace").rstrip())
-        _log.info("the embedded model's process wrote", extra={"line": last_words[-1]})
+        _log.debug("the embedded model's process wrote", extra={"line": last_words[-1]})
