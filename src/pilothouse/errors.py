@@ -150,6 +150,12 @@ class StoreUnavailable(PilothouseError):
     retryable = True
 
 
+class StoreRefused(PilothouseError):
+    """The store could not do that; the cause is in the server's log."""
+
+    code = "store_refused"
+
+
 class TooBusy(PilothouseError):
     """Too much is going on: try again a little later."""
 

@@ -137,7 +137,7 @@ def test_an_attempt_that_was_superseded_saves_nothing_more(redis_url: str) -> No
     async def scenario(redis: Redis) -> None:
         place = config("fenced")
         run_id = _run_id("fenced")
-        await redis.hset(keys.run(run_id), "attempt", "1")
+        await redis.hset(keys.run(run_id), mapping={"attempt": "1", "status": "running"})
         first = saver(redis, fence=Fence(run_id, Attempt(1)))
         graph = chat.compile(checkpointer=first)
         await graph.ainvoke({"messages": [("user", "hello")]}, place)

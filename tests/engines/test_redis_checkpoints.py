@@ -51,7 +51,7 @@ class Place:
     async def begin(self, attempt: int = 1, run_id: RunId | None = None) -> RunId:
         """A run as the queue hands it out."""
         begun = run_id or RunId(f"{uuid4().hex}{keys.partition_of_thread(self.thread_id):x}")
-        await self.redis.hset(keys.run(begun), "attempt", str(attempt))
+        await self.redis.hset(keys.run(begun), mapping={"attempt": str(attempt), "status": "running"})
         return begun
 
     async def contents(self, engine: LangGraphEngine, principal: Principal = LOCAL) -> list[str]:

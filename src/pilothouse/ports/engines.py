@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from pilothouse.events import AgentId, Attempt, Interrupt, Json, RunEvent, RunId, ThreadId
+from pilothouse.events import AgentId, Attempt, Interrupt, Json, RunEvent, RunId, RunOutcome, ThreadId
 from pilothouse.ports.principals import Principal
 from pilothouse.ports.runs import RunInput
 
@@ -20,6 +20,8 @@ class EngineRequest(msgspec.Struct, frozen=True):
     attempt: Attempt
     request: RunInput
     metadata: Json = Json(b"{}")
+    after: RunOutcome | None = None
+    """How the thread's previous run ended; None if there was none."""
 
 
 class StateSnapshot(msgspec.Struct, frozen=True):

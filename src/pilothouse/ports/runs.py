@@ -8,7 +8,18 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from pilothouse.events import AgentId, Attempt, Json, Offset, Record, RunEnded, RunEvent, RunId, ThreadId
+from pilothouse.events import (
+    AgentId,
+    Attempt,
+    Json,
+    Offset,
+    Record,
+    RunEnded,
+    RunEvent,
+    RunId,
+    RunOutcome,
+    ThreadId,
+)
 from pilothouse.ports.principals import Principal
 
 RunStatus = Literal["pending", "running", "success", "error", "timeout", "interrupted"]
@@ -69,6 +80,10 @@ class Run(msgspec.Struct, frozen=True):
     """The run's place in the order in which the runs of its thread began, from 1; 0 before it has begun. A run that is
     cancelled before that gets its number then. Runs of a thread follow each other, so no event of a run is older than one
     of a run with a lower number."""
+    begun_at_ms: int = 0
+    """When its first attempt began; 0 before that."""
+    after: RunOutcome | None = None
+    """Of a run under way, as its lease has it: how the run before it on its thread ended; None if there was none."""
 
 
 class NewRun(msgspec.Struct, frozen=True):
@@ -82,6 +97,10 @@ class NewRun(msgspec.Struct, frozen=True):
     if_thread_missing: Literal["create", "reject"] = "reject"
     delete_thread_after: bool = False
     delay: timedelta | None = None
+    resumes: bool = False
+    """It answers what the thread waits for."""
+    idempotency_key: str | None = None
+    """A run that was created on this thread with the same key, within a day, is returned instead of a second one."""
 
 
 class Runs(Protocol):
@@ -91,7 +110,8 @@ class Runs(Protocol):
         """Write the run, the first event of its log and its place in the queue, in one atomic step.
 
         A run waits while another is at work on its thread, by its multitask strategy. Raises `Conflict` where that is
-        `reject`, `NotFound` if the thread is missing and may not be made.
+        `reject`, and for an answer (`resumes`) where nothing waits for one, or somebody else's is under way; `NotFound` if
+        the thread is missing and may not be made; `InvalidRequest` if the idempotency key came with another request.
         """
         ...
 

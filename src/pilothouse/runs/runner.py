@@ -95,6 +95,7 @@ class Runner:
             attempt=run.attempt,
             request=run.request,
             metadata=run.metadata,
+            after=run.after,
         )
         async with aclosing(engine.run(request)) as batches:
             async for events in batches:

@@ -41,6 +41,11 @@ class Call:
     def run_id(self) -> RunId:
         return decoding.run_id(self.path("run_id"))
 
+    @property
+    def idempotency_key(self) -> str | None:
+        """A request that comes again with the same key does nothing twice."""
+        return decoding.idempotency_key(self.header("idempotency-key"))
+
     def path(self, name: str) -> str:
         return self.request.path_params[name]
 

@@ -1,7 +1,7 @@
 """Routes of runs: start, follow, wait for, cancel."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from uuid import uuid4
+from uuid import UUID, uuid4, uuid5
 
 from starlette.responses import Response
 from starlette.types import ASGIApp
@@ -9,7 +9,6 @@ from starlette.types import ASGIApp
 from pilothouse.errors import AgentUnavailable, InvalidRequest, NotFound
 from pilothouse.events import AgentId, ThreadId
 from pilothouse.ports.engines import Agents
-from pilothouse.ports.principals import Principal
 from pilothouse.ports.runs import NewRun, Run
 from pilothouse.server.calls import Call, Operation, body_operation, json_bytes, json_reply, operation
 from pilothouse.server.parts import Parts
@@ -34,6 +33,8 @@ from pilothouse.wire.streaming_v1 import StreamEncoder
 from pilothouse.wire.threads import values_of
 
 _CANCELLED_AT_ONCE = 1000
+_STATELESS = UUID("5b0d3a1c-2f4e-4a53-9c1b-7e0f6d2a8c11")
+"""The namespace of the threads of stateless runs that came with an idempotency key."""
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 JSON = b"application/json"
 
@@ -74,11 +75,11 @@ class RunRoutes:
 
     async def create(self, call: Call, body: RunCreate) -> Response:
         """Start a run on a thread and answer at once."""
-        return _created(await self._start(call.principal, body, call.thread_id))
+        return _created(await self._start(call, body))
 
     async def create_stateless(self, call: Call, body: RunCreate) -> Response:
         """Start a run without a thread and answer at once."""
-        return _created(await self._start_stateless(call.principal, body))
+        return _created(await self._start_stateless(call, body))
 
     async def create_batch(self, call: Call, body: list[RunCreate]) -> Response:
         """Start several runs without threads and answer at once."""
@@ -89,25 +90,30 @@ class RunRoutes:
 
     async def stream(self, call: Call, body: RunCreate) -> ASGIApp:
         """Start a run on a thread and stream its events."""
-        return self._stream(await self._start(call.principal, body, call.thread_id), body)
+        return self._stream(await self._start(call, body), body)
 
     async def stream_stateless(self, call: Call, body: RunCreate) -> ASGIApp:
         """Start a run without a thread and stream its events."""
-        return self._stream(await self._start_stateless(call.principal, body), body)
+        return self._stream(await self._start_stateless(call, body), body)
 
     async def wait(self, call: Call, body: RunCreate) -> ASGIApp:
         """Start a run on a thread and answer when it has ended, with its last values."""
-        return self._result(await self._start(call.principal, body, call.thread_id), _cancels(body))
+        return self._result(await self._start(call, body), _cancels(body))
 
     async def wait_stateless(self, call: Call, body: RunCreate) -> ASGIApp:
         """Start a run without a thread and answer when it has ended, with its last values."""
-        return self._result(await self._start_stateless(call.principal, body), _cancels(body))
+        return self._result(await self._start_stateless(call, body), _cancels(body))
 
-    async def _start(self, principal: Principal, body: RunCreate, thread_id: ThreadId) -> Run:
-        return await self._runs.create(principal, new_run(body, self._agent_id(body), thread_id))
+    async def _start(self, call: Call, body: RunCreate) -> Run:
+        new = new_run(body, self._agent_id(body), call.thread_id, call.idempotency_key)
+        return await self._runs.create(call.principal, new)
 
-    async def _start_stateless(self, principal: Principal, body: RunCreate) -> Run:
-        return await self._runs.create(principal, self._stateless(body))
+    async def _start_stateless(self, call: Call, body: RunCreate) -> Run:
+        """With an idempotency key the thread is the key's: the same request finds the run again."""
+        key = call.idempotency_key
+        thread_id = uuid5(_STATELESS, f"{call.principal.user} {key}") if key else uuid4()
+        new = new_stateless_run(body, self._agent_id(body), ThreadId(str(thread_id)), key)
+        return await self._runs.create(call.principal, new)
 
     def _stateless(self, body: RunCreate) -> NewRun:
         return new_stateless_run(body, self._agent_id(body), ThreadId(str(uuid4())))

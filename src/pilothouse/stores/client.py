@@ -6,11 +6,21 @@ Redis 7.0 without modules, as Memorystore has it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias, cast
+from typing import Any, Protocol, Self, TypeAlias, TypeVar, cast
+
+from pilothouse.errors import StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _SILENCE_SECONDS = 10
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 0.5
 
 Value: TypeAlias = str | bytes | int | float
 Entries: TypeAlias = Sequence[tuple[bytes, Mapping[bytes, bytes]]]
@@ -73,9 +83,13 @@ class Redis(Protocol):
 def connect(url: str) -> Redis:
     """A client for `redis://`, `rediss://` or `unix://`; it connects with the first command.
 
-    Raises `ValueError` for another scheme.
+    A command that fails because the server is away raises `StoreUnavailable`, and is not tried again: the server may have
+    executed it. Raises `ValueError` for another scheme.
     """
-    from redis.asyncio import Redis as Client
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    from pilothouse.stores.redis_client import Client
 
     # A deadline costs redis-py a task for every command. The embedded server, behind a Unix socket, is watched by its guard
     # instead; a server on the network may hang without a word.
@@ -85,8 +99,29 @@ def connect(url: str) -> Redis:
         "health_check_interval": 30,
         "socket_connect_timeout": 5,
         "socket_timeout": deadline,
+        "retry": Retry(NoBackoff(), 0),
     }
     return cast("Redis", Client.from_url(url, **options))  # pyright: ignore[reportUnknownMemberType, reportArgumentType]  untyped there
+
+
+async def outlasting_outages(step: Callable[[], Awaitable[T]], patience: timedelta) -> T:
+    """What the step returns, tried again for as long as `StoreUnavailable` and patience last: it must be harmless twice."""
+    try:
+        return await step()
+    except StoreUnavailable as error:
+        logger.warning("redis is away; waiting for it", extra={"cause": str(error)})
+    until = asyncio.get_running_loop().time() + patience.total_seconds()
+    pause = _FIRST_PAUSE_SECONDS
+    while True:
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        try:
+            result = await step()
+            stop_if_cancelled()
+            return result
+        except StoreUnavailable:
+            if asyncio.get_running_loop().time() > until:
+                raise
 
 
 def stop_if_cancelled() -> None:

@@ -12,6 +12,7 @@ from pilothouse.errors import InvalidRequest
 from pilothouse.events import Json, Offset, RunId, ThreadId
 
 T = TypeVar("T")
+_LONGEST_KEY = 255
 OptionalJson = Json | msgspec.UnsetType
 """A field of a body that is passed on as it came."""
 
@@ -58,6 +59,15 @@ def thread_id(text: str) -> ThreadId:
 def run_id(text: str) -> RunId:
     """A run's id in its canonical form. Raises `InvalidRequest`."""
     return RunId(_uuid(text, "run"))
+
+
+def idempotency_key(header: str | None) -> str | None:
+    """Raises `InvalidRequest` for what is no key: 1 to 255 printable characters of ASCII."""
+    if header is None:
+        return None
+    if not (1 <= len(header) <= _LONGEST_KEY and header.isascii() and header.isprintable()):
+        raise InvalidRequest(f"The Idempotency-Key must be 1 to {_LONGEST_KEY} printable ASCII characters.")
+    return header
 
 
 def resume_after(last_event_id: str | None) -> Offset:

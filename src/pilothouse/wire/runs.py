@@ -11,7 +11,7 @@ from pilothouse.errors import InvalidRequest
 from pilothouse.events import AgentId, Json, Record, RunEnded, StateValues, ThreadId
 from pilothouse.ports.runs import CancelAction, MultitaskStrategy, NewRun, Run, RunInput, RunStatus
 from pilothouse.wire.assistants import assistant_id
-from pilothouse.wire.decoding import OptionalJson, json_object, json_value
+from pilothouse.wire.decoding import OptionalJson, decode_body, json_object, json_value
 from pilothouse.wire.interrupts import questions
 from pilothouse.wire.paging import Limit, Skip
 from pilothouse.wire.replies import instant
@@ -51,7 +51,7 @@ class RunCreate(msgspec.Struct, frozen=True):
     webhook: str | None = None
 
 
-def new_run(body: RunCreate, agent_id: AgentId, thread_id: ThreadId) -> NewRun:
+def new_run(body: RunCreate, agent_id: AgentId, thread_id: ThreadId, key: str | None = None) -> NewRun:
     """The run that a client asks for on a thread of its own choice. Raises `InvalidRequest`."""
     return NewRun(
         thread_id=thread_id,
@@ -61,15 +61,49 @@ def new_run(body: RunCreate, agent_id: AgentId, thread_id: ThreadId) -> NewRun:
         multitask_strategy=body.multitask_strategy or "enqueue",
         if_thread_missing=body.if_not_exists or "reject",
         delay=timedelta(seconds=body.after_seconds) if body.after_seconds else None,
+        resumes=_resumes(body),
+        idempotency_key=key,
     )
 
 
-def new_stateless_run(body: RunCreate, agent_id: AgentId, thread_id: ThreadId) -> NewRun:
+def new_stateless_run(
+    body: RunCreate, agent_id: AgentId, thread_id: ThreadId, key: str | None = None
+) -> NewRun:
     """The run that a client asks for without a thread: it gets a new one, which goes when it ends unless it is to be kept."""
-    new = new_run(body, agent_id, thread_id)
+    new = new_run(body, agent_id, thread_id, key)
     return msgspec.structs.replace(
         new, if_thread_missing="create", delete_thread_after=body.on_completion in (None, "delete")
     )
+
+
+class _Command(msgspec.Struct):
+    resume: OptionalJson = UNSET
+
+
+class _Configurable(msgspec.Struct):
+    checkpoint_id: str | None = None
+
+
+class _Config(msgspec.Struct):
+    configurable: _Configurable | None = None
+
+
+def _resumes(body: RunCreate) -> bool:
+    """Whether the run answers what its thread waits for. An answer at a past checkpoint is given anew."""
+    command = json_object(body.command, "command")
+    if command is None or msgspec.json.decode(command, type=_Command).resume is UNSET:
+        return False
+    return (
+        body.checkpoint_id is None and not json_object(body.checkpoint, "checkpoint") and not _rewinds(body)
+    )
+
+
+def _rewinds(body: RunCreate) -> bool:
+    config = json_object(body.config, "config")
+    if config is None:
+        return False
+    configurable = decode_body(bytes(config), _Config).configurable
+    return configurable is not None and configurable.checkpoint_id is not None
 
 
 def _run_input(body: RunCreate) -> RunInput:

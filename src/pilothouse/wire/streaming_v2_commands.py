@@ -133,7 +133,8 @@ class RunStart(msgspec.Struct, frozen=True):
             stream_subgraphs=True,
         )
         strategy = self.multitask_strategy or self.multitaskStrategy or "enqueue"
-        return _new_run(agent_id, thread_id, request, self.metadata, strategy)
+        resumes = command is not None
+        return _new_run(agent_id, thread_id, request, self.metadata, strategy, resumes=resumes)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -176,7 +177,7 @@ class InputRespond(msgspec.Struct, frozen=True):
             stream_modes=STREAM_MODES,
             stream_subgraphs=True,
         )
-        return _new_run(agent_id, thread_id, request, self.metadata, "enqueue")
+        return _new_run(agent_id, thread_id, request, self.metadata, "enqueue", resumes=True)
 
 
 class TreeOf(msgspec.Struct, frozen=True):
@@ -241,6 +242,8 @@ def _new_run(
     request: RunInput,
     metadata: OptionalJson,
     strategy: MultitaskStrategy,
+    *,
+    resumes: bool,
 ) -> NewRun:
     return NewRun(
         thread_id=thread_id,
@@ -249,6 +252,7 @@ def _new_run(
         metadata=json_object(metadata, "params.metadata") or Json(b"{}"),
         multitask_strategy=strategy,
         if_thread_missing="create",
+        resumes=resumes,
     )
 
 

@@ -9,7 +9,9 @@ the next: whoever gets the lock first sends all that waits, for the others too. 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from datetime import timedelta
+from itertools import count
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -19,9 +21,11 @@ from pilothouse.errors import LeaseLost
 from pilothouse.events import Attempt, RunId
 from pilothouse.stores import keys
 from pilothouse.stores.checkpoints import scripts
+from pilothouse.stores.client import outlasting_outages
 
 _PATIENCE = 0.010
 """Seconds."""
+_RUN_WAITS = timedelta(minutes=10)
 
 
 class Fence(msgspec.Struct, frozen=True):
@@ -64,6 +68,8 @@ class Journal:
         self._lock = asyncio.Lock()
         self._sent = asyncio.Event()
         self._within = False
+        self.patience = _RUN_WAITS if fence else timedelta(0)
+        """So long is an outage of Redis waited out: a run waits, a request is told at once."""
 
     async def __aenter__(self) -> None:
         self._within = True
@@ -119,7 +125,13 @@ class Journal:
             names.append(keys.run(self._fence.run_id))
             attempt = str(self._fence.attempt)
         items = scripts.pack(_items(batch, whole_lists=whole_lists))
-        outcome = await scripts.run(self._redis, scripts.WRITE, names, self._ttl_ms, attempt, items)
+        tries = count()
+
+        def write() -> Awaitable[int]:
+            again = int(next(tries) > 0)
+            return scripts.run(self._redis, scripts.WRITE, names, self._ttl_ms, attempt, again, items)
+
+        outcome = await outlasting_outages(write, self.patience)
         if outcome == 0:
             self._waiting = [entry for entry in self._waiting if entry.kind != "input"]
             raise LeaseLost

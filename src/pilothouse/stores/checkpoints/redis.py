@@ -25,6 +25,7 @@ from pilothouse.stores import keys
 from pilothouse.stores.checkpoints import codec, scripts
 from pilothouse.stores.checkpoints.journal import Entry, Fence, Journal, ListVersion
 from pilothouse.stores.checkpoints.threads import RedisCheckpoints
+from pilothouse.stores.client import outlasting_outages
 
 _LONG = 2048
 """From this many bytes on, a list is stored by what each version adds to it."""
@@ -169,8 +170,9 @@ class RedisCheckpointer(BaseCheckpointSaver[str]):
     ) -> CheckpointTuple | None:
         await self._journal.flush()
         thread = self._key(thread_id)
-        answer = await scripts.run(
-            self._redis, scripts.READ, scripts.thread_keys(thread), namespace, checkpoint_id or ""
+        names, wanted = scripts.thread_keys(thread), checkpoint_id or ""
+        answer = await outlasting_outages(
+            lambda: scripts.run(self._redis, scripts.READ, names, namespace, wanted), self._journal.patience
         )
         if answer is None:
             return None

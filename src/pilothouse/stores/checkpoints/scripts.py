@@ -26,7 +26,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from pilothouse.errors import StoreUnavailable
+from pilothouse.errors import StoreRefused, StoreUnavailable
 
 
 class WriteSet(msgspec.Struct, array_like=True):
@@ -124,7 +124,7 @@ return {id, frame, blobs, writes}
 """
 )
 
-# KEYS cp ids lists [run]; ARGV ttl attempt items; the items are how many there are of each of these, then they themselves:
+# KEYS cp ids lists [run]; ARGV ttl attempt again items; again is 1 where an earlier try may have been written. The items are how many there are of each of these, then they themselves:
 #   checkpoints  NS \0 ID
 #   fields       field, value
 #   writes       NS \0 ID, set of writes
@@ -133,8 +133,16 @@ return {id, frame, blobs, writes}
 WRITE = (
     _READERS
     + r"""
-local ttl, attempt, packed = unpack(ARGV)
-if KEYS[4] and redis.call('HGET', KEYS[4], 'attempt') ~= attempt then return 0 end
+local ttl, attempt, again, packed = unpack(ARGV)
+local function is_written(name, set)
+  for k = 1, tonumber(redis.call('HGET', KEYS[1], 'n' .. name) or 0) do
+    if redis.call('HGET', KEYS[1], 'w' .. name .. '\0' .. k) == set then return true end
+  end
+end
+if KEYS[4] then
+  local held = redis.call('HMGET', KEYS[4], 'attempt', 'status')
+  if held[1] ~= attempt or held[2] ~= 'running' then return 0 end
+end
 local items, position = {}, 1
 while position <= #packed do items[#items + 1], position = struct.unpack('>I4c0', packed, position) end
 local checkpoints = 5
@@ -174,8 +182,10 @@ for i = fields, writes - 1, 1000 do
   redis.call('HSET', KEYS[1], unpack(items, i, math.min(i + 999, writes - 1)))
 end
 for i = writes, lists - 1, 2 do
-  local k = redis.call('HINCRBY', KEYS[1], 'n' .. items[i], 1)
-  redis.call('HSET', KEYS[1], 'w' .. items[i] .. '\0' .. k, items[i + 1])
+  if not (again == '1' and is_written(items[i], items[i + 1])) then
+    local k = redis.call('HINCRBY', KEYS[1], 'n' .. items[i], 1)
+    redis.call('HSET', KEYS[1], 'w' .. items[i] .. '\0' .. k, items[i + 1])
+  end
 end
 for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], ttl) end
 return 1
@@ -242,7 +252,7 @@ async def run(redis: Redis, script: str, keys: Sequence[str], *args: str | bytes
 
 @contextmanager
 def translated() -> Generator[None]:
-    """Redis's errors become `StoreUnavailable` here."""
+    """Redis's errors become ours here."""
     try:
         yield
     except (RedisConnectionError, RedisTimeoutError) as error:
@@ -250,4 +260,4 @@ def translated() -> Generator[None]:
             "Redis can't be reached: check that it runs and that its address is right."
         ) from error
     except RedisError as error:
-        raise StoreUnavailable(f"Redis refused to work on checkpoints: {error}") from error
+        raise StoreRefused(f"Redis refused to work on checkpoints: {error}") from error

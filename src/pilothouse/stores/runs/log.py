@@ -8,18 +8,22 @@ A follower has read up to an offset and wants what comes after. It looks in two 
 
 When both have nothing new it waits for a hint: the tail's, or Redis pub/sub for a run that works elsewhere. Both places
 number records alike, so there is no seam between stored and live: a hint only ever means "look again".
+
+While Redis is away a follower waits, as if nothing happened: its client hears heartbeats.
 """
 
 import asyncio
+import logging
 import math
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 import msgspec
 
-from pilothouse.errors import NotFound, ServerStopping
+from pilothouse.errors import NotFound, ServerStopping, StoreUnavailable
 from pilothouse.events import Offset, Record, RunEnded, RunEvent, RunId, ThreadId
 from pilothouse.ports.principals import Principal
 from pilothouse.ports.runs import Run
@@ -27,6 +31,10 @@ from pilothouse.stores import keys
 from pilothouse.stores.client import Redis
 from pilothouse.stores.runs.records import run_from
 from pilothouse.stores.runs.signals import Signals
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 encode_event = msgspec.json.Encoder().encode
 _decode_event = msgspec.json.Decoder(RunEvent).decode
@@ -156,19 +164,19 @@ class RedisRunLog:
         with self._signals.listening(key, lambda _: begun.set()), self._woken_at_close(begun):
             runs = await self._begun(key, after)
             yield runs
-            quiet = timedelta(0)
+            quiet = _Quiet()
             while True:
                 if runs:
-                    after, quiet = runs[-1].number, timedelta(0)
-                elif not await _set_within(begun, _LOOK_FOR_RUNS):
-                    quiet += _LOOK_FOR_RUNS
+                    after = runs[-1].number
+                else:
+                    await _set_within(begun, _LOOK_FOR_RUNS)
                 if self._closed:
                     raise ServerStopping
                 begun.clear()
-                runs = await self._begun(key, after)
-                if runs or quiet >= _HEARTBEAT:
+                runs = await _or_nothing(self._begun(key, after))
+                if runs or quiet.is_long():
                     yield runs
-                    quiet = timedelta(0)
+                    quiet = _Quiet()
 
     async def _begun(self, key: str, after: int) -> Sequence[Run]:
         """The next runs after a number. Runs that have expired are passed over."""
@@ -186,14 +194,14 @@ class RedisRunLog:
     async def _batches(
         self, follower: "_Follower", subscription: ExitStack
     ) -> AsyncGenerator[Sequence[Record], None]:
-        tail, quiet, patience = follower.tail, timedelta(0), _LOCAL_START
+        tail, quiet, patience = follower.tail, _Quiet(), _LOCAL_START
         while True:
             changed = tail.changed
-            if batch := await self._look(follower):
+            if batch := await _or_nothing(self._look(follower)):
                 yield batch
                 if isinstance(batch[-1].event, RunEnded):
                     return
-                follower.after, quiet = batch[-1].offset, timedelta(0)
+                follower.after, quiet = batch[-1].offset, _Quiet()
                 continue
             if self._closed:
                 raise ServerStopping
@@ -202,11 +210,10 @@ class RedisRunLog:
             if patience == _LOCAL_START and not tail.live:
                 wake = self._signals.listening(f"ph:log:{follower.run_id}", lambda _: tail.wake())
                 subscription.enter_context(wake)
-            quiet += patience
             patience = _LOOK_AGAIN
-            if quiet >= _HEARTBEAT:
+            if quiet.is_long():
                 yield ()
-                quiet = timedelta(0)
+                quiet = _Quiet()
 
     async def _look(self, follower: "_Follower") -> Sequence[Record]:
         batch = follower.tail.after(follower.after)
@@ -240,6 +247,26 @@ class _Follower:
     run_id: RunId
     tail: Tail
     after: Offset
+
+
+class _Quiet:
+    """How long nothing has happened."""
+
+    def __init__(self) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._since = self._clock()
+
+    def is_long(self) -> bool:
+        return self._clock() - self._since >= _HEARTBEAT.total_seconds()
+
+
+async def _or_nothing(looking: Awaitable[Sequence[T]]) -> Sequence[T]:
+    """What there is to see; nothing while Redis is away: the follower looks again."""
+    try:
+        return await looking
+    except StoreUnavailable as error:
+        logger.info("redis is away; followers wait", extra={"cause": str(error)})
+        return ()
 
 
 def _record(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Record:

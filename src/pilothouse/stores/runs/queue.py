@@ -12,24 +12,23 @@ import asyncio
 import logging
 import random
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
-from typing import Literal, TypeAlias, TypeVar, cast
+from typing import TypeAlias, TypeVar, cast
 
-import msgspec
 from redis.exceptions import RedisError, ResponseError
 
-from pilothouse.errors import LeaseLost
-from pilothouse.events import Offset, Record, RunEnded, RunEvent, RunId, RunOutcome, ThreadId
+from pilothouse.errors import StoreUnavailable
+from pilothouse.events import Offset, RunId, ThreadId
 from pilothouse.ports.principals import Principal, UserId
-from pilothouse.ports.runs import CancelAction, Run, RunLease, RunStatus
-from pilothouse.ports.threads import ThreadStatus
+from pilothouse.ports.runs import CancelAction, RunLease
 from pilothouse.stores import keys
 from pilothouse.stores.client import Redis, stop_if_cancelled
 from pilothouse.stores.runs import scripts
-from pilothouse.stores.runs.log import Tail, Tails, encode_event
+from pilothouse.stores.runs.lease import LeaseScripts, RedisLease
+from pilothouse.stores.runs.log import Tails
 from pilothouse.stores.runs.records import now_ms, pairs, run_from
 from pilothouse.stores.runs.signals import Signals
 from pilothouse.stores.runs.threads import milliseconds
@@ -45,113 +44,14 @@ _LAPSE = timedelta(seconds=6)
 _RENEW_EVERY = timedelta(seconds=2)
 _PROMOTE_EVERY = timedelta(seconds=1)
 _BURY_EVERY = timedelta(seconds=10)
-_EPHEMERAL_STAYS = timedelta(minutes=1)
-"""So long can the result of a stateless run still be fetched before its thread is deleted."""
 _RETRY_SECONDS = 0.5
-
-_RUN_STATUS: dict[RunOutcome, RunStatus] = {
-    "success": "success",
-    "error": "error",
-    "cancelled": "interrupted",
-    "interrupted": "interrupted",
-    "timeout": "timeout",
-    "budget_exceeded": "interrupted",
-}
-_THREAD_STATUS: dict[RunOutcome, ThreadStatus] = {
-    "success": "idle",
-    "error": "error",
-    "cancelled": "idle",
-    "interrupted": "interrupted",
-    "timeout": "error",
-    "budget_exceeded": "interrupted",
-}
-
-
-class Stop:
-    """The port `StopSignal`."""
-
-    def __init__(self) -> None:
-        self.reason: CancelAction | Literal["lost"] | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    def set(self, reason: CancelAction | Literal["lost"]) -> None:
-        if self.reason is None:
-            self.reason = reason
-            if self._task is not None:
-                self._task.cancel()
-
-    @contextmanager
-    def bind(self, task: asyncio.Task[None]) -> Generator[None]:
-        self._task = task
-        if self.reason is not None:
-            task.cancel()
-        try:
-            yield
-        finally:
-            self._task = None
-
-
-class RedisLease:
-    """The port `RunLease`."""
-
-    def __init__(self, queue: "RedisRunQueue", run: Run, entry: bytes, tail: Tail) -> None:
-        self.run = run
-        self.stop = Stop()
-        self.entry = entry
-        self._queue = queue
-        self._tail = tail
-
-    async def append(self, events: Sequence[RunEvent]) -> None:
-        now = now_ms()
-        last = await self._queue.append_script(
-            keys=[keys.run(self.run.run_id)],
-            args=[self.run.attempt, self.run.run_id, now, *map(encode_event, events)],
-        )
-        self._appended(last, events, now)
-        stop_if_cancelled()
-
-    async def finish(self, end: RunEnded) -> None:
-        run, now = self.run, now_ms()
-        doomed = now + milliseconds(_EPHEMERAL_STAYS) if run.delete_thread_after else 0
-        outcome = (_RUN_STATUS[end.outcome], _THREAD_STATUS[end.outcome])
-        failure, interrupts = msgspec.json.encode(end.error), msgspec.json.encode(end.interrupts)
-        last = await self._queue.finish_script(
-            keys=[keys.thread(run.principal, run.thread_id), keys.run(run.run_id)],
-            args=[
-                *(self._prefix, run.attempt, run.run_id, now, self._queue.ttl_ms),
-                *(encode_event(end), *outcome, failure, interrupts, doomed),
-            ],
-        )
-        self._appended(last, [end], now)
-
-    async def release(self) -> None:
-        run = self.run
-        released = await self._queue.release_script(
-            keys=[keys.run(run.run_id)], args=[self._prefix, run.attempt, run.run_id]
-        )
-        if not released:
-            raise LeaseLost
-
-    @property
-    def _prefix(self) -> str:
-        return keys.prefix(keys.partition_of_run(self.run.run_id))
-
-    def _appended(self, last: int, events: Sequence[RunEvent], now: int) -> None:
-        if not last:
-            self.stop.set("lost")
-            raise LeaseLost
-        first = last - len(events) + 1
-        self._tail.push([Record(Offset(first + i), event, now) for i, event in enumerate(events)])
 
 
 class RedisRunQueue:
     """The port `RunQueue`."""
 
     def __init__(self, redis: Redis, tails: Tails, signals: Signals, ttl: timedelta) -> None:
-        self.ttl_ms = milliseconds(ttl)
-        self.append_script = redis.register_script(scripts.APPEND)
-        self.finish_script = redis.register_script(scripts.FINISH)
-        self.release_script = redis.register_script(scripts.RELEASE)
+        self._lease_scripts = LeaseScripts(redis, ttl)
         self._begin = redis.register_script(scripts.BEGIN)
         self._renew = redis.register_script(scripts.RENEW)
         self._promote = redis.register_script(scripts.PROMOTE)
@@ -161,6 +61,8 @@ class RedisRunQueue:
         self._consumer = secrets.token_hex(8)
         self._leases: dict[RunId, RedisLease] = {}
         self._streams = [keys.queue(partition) for partition in range(keys.PARTITIONS)]
+        self._failed_at = -_LAPSE.total_seconds()
+        """When Redis was away last, by the loop's clock."""
 
     async def work(
         self,
@@ -214,7 +116,9 @@ class RedisRunQueue:
                     start(RunId(fields[b"run"].decode()), entry)
 
     async def _take_over(self, start: "_Start", room: "_Room") -> None:
-        """Take the runs of workers that stopped renewing."""
+        """Take the runs of workers that stopped renewing. After an outage, in which nobody could, each gets the time to."""
+        if asyncio.get_running_loop().time() - self._failed_at < _LAPSE.total_seconds():
+            return
         for stream in self._streams:
             if not room.left:
                 return
@@ -238,7 +142,7 @@ class RedisRunQueue:
             async with self._lease(run_id, entry) as lease:
                 if lease is not None:
                     await handle(lease)
-        except (RedisError, OSError) as error:
+        except StoreUnavailable as error:
             logger.warning("run could not begin", extra={"run_id": run_id, "cause": str(error)})
         finally:
             room.leave()
@@ -254,9 +158,10 @@ class RedisRunQueue:
             return
         run = run_from(run_id, fields)
         tail = self._tails.open(run_id, run.principal, run.thread_id)
-        lease = RedisLease(self, run, entry, tail)
+        last = Offset(int(fields[b"offset"]) + (run.attempt > 1))
+        lease = RedisLease(self._lease_scripts, run, entry, tail, last)
         self._leases[run_id] = lease
-        tail.begin(Offset(int(fields[b"offset"]) + (run.attempt > 1)))
+        tail.begin(last)
         if b"cancel" in fields:
             lease.stop.set(cast("CancelAction", fields[b"cancel"].decode()))
         try:
@@ -313,8 +218,9 @@ class RedisRunQueue:
                 result = await step()
                 stop_if_cancelled()
                 return result
-            except (RedisError, OSError) as error:
+            except (StoreUnavailable, RedisError) as error:
                 logger.warning("redis failed; trying again", extra={"cause": str(error)})
+                self._failed_at = asyncio.get_running_loop().time()
                 await asyncio.sleep(_RETRY_SECONDS)
                 if "NOGROUP" in str(error):
                     await self._make_groups()

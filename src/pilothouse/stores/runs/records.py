@@ -6,7 +6,7 @@ from typing import cast, get_args
 
 import msgspec
 
-from pilothouse.events import AgentId, Attempt, Interrupt, Json, RunError, RunId, ThreadId
+from pilothouse.events import AgentId, Attempt, Interrupt, Json, RunError, RunId, RunOutcome, ThreadId
 from pilothouse.ports.principals import Principal, UserId
 from pilothouse.ports.runs import MultitaskStrategy, NewRun, Run, RunInput, RunStatus
 from pilothouse.ports.threads import Thread, ThreadStatus
@@ -48,6 +48,7 @@ def request_from(stored: bytes) -> RunInput:
 
 
 def run_from(run_id: RunId, fields: Mapping[bytes, bytes]) -> Run:
+    after = fields.get(b"after")
     return Run(
         run_id=run_id,
         thread_id=ThreadId(fields[b"thread"].decode()),
@@ -62,6 +63,8 @@ def run_from(run_id: RunId, fields: Mapping[bytes, bytes]) -> Run:
         multitask_strategy=cast("MultitaskStrategy", fields[b"strategy"].decode()),
         delete_thread_after=fields[b"ephemeral"] == b"1",
         number=int(fields.get(b"number", 0)),
+        begun_at_ms=int(fields.get(b"begun", 0)),
+        after=cast("RunOutcome", after.decode()) if after else None,
     )
 
 

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from hashlib import sha256
 from uuid import UUID
 
-from pilothouse.errors import Conflict
+import msgspec
+
+from pilothouse.errors import Conflict, InvalidRequest
 from pilothouse.events import Attempt, RunEnded, RunId, RunStarted, ThreadId
 from pilothouse.ports.principals import Principal
 from pilothouse.ports.runs import CancelAction, NewRun, Run, RunStatus
@@ -17,6 +20,35 @@ from pilothouse.stores.runs.threads import milliseconds, no_such_thread
 from pilothouse.stores.runs.uuid7 import uuid7
 
 CANCELLED = encode_event(RunEnded("cancelled"))
+
+
+_KEY_LASTS_MS = milliseconds(timedelta(days=1))
+
+
+def _digest(new: NewRun) -> str:
+    """What tells whether two requests with one idempotency key are the same; "" without a key."""
+    if new.idempotency_key is None:
+        return ""
+    asked = (new.agent_id, new.request, new.metadata, new.multitask_strategy, new.delay)
+    return sha256(msgspec.json.encode(asked)).hexdigest()
+
+
+def _earlier_run(answer: bytes, new: NewRun) -> RunId:
+    """The run that this one's key stands for. Raises what else kept it from being created."""
+    thread = f"Thread {new.thread_id}"
+    match answer:
+        case b"missing":
+            raise no_such_thread(new.thread_id)
+        case b"busy":
+            raise Conflict(
+                f"{thread} is busy with a run: wait for it, cancel it, or use another multitask_strategy."
+            )
+        case b"answered":
+            raise Conflict(f"{thread} waits for no answer: it was answered already, or has gone on since.")
+        case b"reused":
+            raise InvalidRequest("This idempotency key came with another request before: use a new one.")
+        case _:
+            return RunId(answer.decode())
 
 
 def new_run_id(thread_id: ThreadId) -> RunId:
@@ -41,21 +73,18 @@ class RedisRuns:
         started = encode_event(RunStarted(run_id, new.thread_id, new.agent_id, Attempt(1)))
         due = now + milliseconds(new.delay) if new.delay else 0
         about = (new.if_thread_missing, new.multitask_strategy, started, CANCELLED, due, new.agent_id)
+        once = (new.idempotency_key or "", _KEY_LASTS_MS, _digest(new), int(new.resumes))
         async with self._redis.pipeline(transaction=False) as pipe:
             if not new.delete_thread_after:
                 pipe.zadd(keys.threads(principal), {new.thread_id: now})
             await self._create(
                 keys=[keys.thread(principal, new.thread_id), keys.run(run_id)],
-                args=[prefix, run_id, now, self._ttl, *about, *run_fields(principal, new, now)],
+                args=[prefix, run_id, now, self._ttl, *about, *once, *run_fields(principal, new, now)],
                 client=pipe,
             )
             *_, answer = await pipe.execute()
-        if answer == b"missing":
-            raise no_such_thread(new.thread_id)
-        if answer == b"busy":
-            raise Conflict(
-                f"Thread {new.thread_id} is busy with a run: wait for it, cancel it, or use another multitask_strategy."
-            )
+        if answer != b"ok":
+            return await self.get(principal, new.thread_id, _earlier_run(answer, new))
         return Run(
             run_id=run_id,
             thread_id=new.thread_id,

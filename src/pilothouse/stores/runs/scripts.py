@@ -3,10 +3,11 @@
 Keys of a partition share the prefix `ph:{N}` and with it a hash slot (see `stores.keys`), so a script may derive
 further keys from the ones it is given. The fields:
 
-thread   hash   created updated status metadata graph active error interrupts begun
+thread   hash   created updated status metadata graph active error interrupts begun last
   :runs      list   the ids of its runs, oldest first
   :begun     zset   the runs that have begun, or ended without, by their number
   :waiting   list   those that wait for the thread, in order
+  :key:KEY   string the run that was created with this idempotency key
 run      hash   user thread agent created updated status attempt offset strategy metadata request ephemeral cancel
                 entry end number
   :log       stream the events, entry ids OFFSET-0
@@ -106,20 +107,28 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1
 """
 
-# KEYS thread run; ARGV prefix id now ttl if_missing strategy started cancelled due agent, then the run's fields
-# -> 'ok' | 'missing' | 'busy'
+# KEYS thread run; ARGV prefix id now ttl if_missing strategy started cancelled due agent key key_ttl digest resumes, then the
+# run's fields -> 'ok' | 'missing' | 'busy' | 'answered' | 'reused' | the id of the run that was created with this key before
 CREATE_RUN = (
     PRELUDE
     + """
 local prefix, id, now, ttl, if_missing, strategy, started, cancelled, due, agent = unpack(ARGV, 1, 10)
+local key, key_ttl, digest, resumes = unpack(ARGV, 11, 14)
 local thread, run = KEYS[1], KEYS[2]
 if redis.call('EXISTS', thread) == 0 then
   if if_missing == 'reject' then return 'missing' end
   redis.call('HSET', thread, 'created', now, 'status', 'idle', 'metadata', '{}')
 end
-local active = redis.call('HGET', thread, 'active')
+if key ~= '' then
+  local first = redis.call('GET', thread .. ':key:' .. key)
+  local of_first = first and redis.call('HGET', prefix .. ':r:' .. first, 'digest')
+  if of_first then return of_first == digest and first or 'reused' end
+end
+local active, last = unpack(redis.call('HMGET', thread, 'active', 'last'))
 if active and strategy == 'reject' then return 'busy' end
-redis.call('HSET', run, 'status', 'pending', 'attempt', 0, unpack(ARGV, 11))
+if resumes == '1' and (active and strategy == 'enqueue' or not active and last == 'success') then return 'answered' end
+if key ~= '' then redis.call('SET', thread .. ':key:' .. key, id, 'PX', key_ttl) end
+redis.call('HSET', run, 'status', 'pending', 'attempt', 0, 'digest', digest, unpack(ARGV, 15))
 append(run, started, now)
 redis.call('RPUSH', thread .. ':runs', id)
 redis.call('HSET', thread, 'updated', now, 'graph', agent)
@@ -159,12 +168,14 @@ if status ~= 'pending' and status ~= 'running' then
 end
 local attempt = redis.call('HINCRBY', run, 'attempt', 1)
 redis.call('HSET', run, 'status', 'running', 'updated', now, 'entry', entry)
-number(prefix, string.match(run, '[^:]+$'))
-local fields = redis.call('HGETALL', run)
+redis.call('HSETNX', run, 'begun', now)
+local id = string.match(run, '[^:]+$')
+number(prefix, id)
+local fields, of = redis.call('HGETALL', run), {}
+for i = 1, #fields, 2 do of[fields[i]] = fields[i + 1] end
+local last = redis.call('HGET', prefix .. ':t:' .. of.user .. ':' .. of.thread, 'last')
+if last then fields[#fields + 1], fields[#fields + 2] = 'after', last end
 if attempt > 1 then
-  local of = {}
-  for i = 1, #fields, 2 do of[fields[i]] = fields[i + 1] end
-  local id = string.match(run, '[^:]+$')
   local event = {e = 'run', run_id = id, thread_id = of.thread, agent_id = of.agent, attempt = attempt}
   redis.call('PUBLISH', 'ph:log:' .. id, append(run, cjson.encode(event), now))
 end
@@ -172,32 +183,35 @@ return fields
 """
 )
 
-# KEYS run; ARGV attempt id now, then payloads -> the last offset, or 0 when the lease is lost
+# KEYS run; ARGV attempt id now last, then payloads -> the last offset, or 0 when the lease is lost. `last` is the offset before:
+# where the log is further, an earlier try did it.
 APPEND = (
     PRELUDE
     + """
 local run, now = KEYS[1], ARGV[3]
-local held = redis.call('HMGET', run, 'attempt', 'status')
+local held = redis.call('HMGET', run, 'attempt', 'status', 'offset')
 if held[1] ~= ARGV[1] or held[2] ~= 'running' then return 0 end
-local offset
-for i = 4, #ARGV do offset = append(run, ARGV[i], now) end
+local offset = tonumber(held[3])
+if offset ~= tonumber(ARGV[4]) then return offset end
+for i = 5, #ARGV do offset = append(run, ARGV[i], now) end
 redis.call('PUBLISH', 'ph:log:' .. ARGV[2], offset)
 return offset
 """
 )
 
-# KEYS thread run; ARGV prefix attempt id now ttl payload status thread_status error interrupts doomed
-# -> the last offset, or 0 when the lease is lost
+# KEYS thread run; ARGV prefix attempt id now ttl payload status thread_status error interrupts doomed outcome
+# -> the last offset, also where an earlier try did it, or 0 when the lease is lost
 FINISH = (
     PRELUDE
     + """
-local prefix, attempt, id, now, ttl, payload, status, thread_status, failure, interrupts, doomed = unpack(ARGV)
+local prefix, attempt, id, now, ttl, payload, status, thread_status, failure, interrupts, doomed, outcome = unpack(ARGV)
 local thread, run = KEYS[1], KEYS[2]
-local held = redis.call('HMGET', run, 'attempt', 'status', 'user', 'thread')
+local held = redis.call('HMGET', run, 'attempt', 'status', 'user', 'thread', 'end', 'offset')
+if held[1] == attempt and held[5] == payload then return tonumber(held[6]) end
 if held[1] ~= attempt or held[2] ~= 'running' then return 0 end
 local offset = end_run(prefix, id, status, payload, now)
 if redis.call('HGET', thread, 'active') == id then
-  redis.call('HSET', thread, 'updated', now, 'status', thread_status, 'error', failure, 'interrupts', interrupts)
+  redis.call('HSET', thread, 'updated', now, 'status', thread_status, 'last', outcome, 'error', failure, 'interrupts', interrupts)
   next_run(prefix, thread)
 end
 expire(thread, run, ttl)
