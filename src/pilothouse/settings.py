@@ -13,6 +13,7 @@ import msgspec
 
 from pilothouse.engines.langgraph.project import Project, read_project
 from pilothouse.errors import ConfigurationError
+from pilothouse.ports.limits import RunLimits
 
 FILE = "pilothouse.toml"
 PREFIX = "PILOTHOUSE_"
@@ -33,6 +34,8 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: str | None = None
     tools: tuple[str, ...] | None = None
     """Names of built-in tools, and `./file.py:name` of your own; without it, all built-in ones."""
+    limits: RunLimits = RunLimits()
+    """What a run of this agent may spend, in place of what `[limits]` says of each."""
 
 
 class AuthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,6 +46,15 @@ class AuthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     jwks_url: str
     header: str = "authorization"
     """Where the token is; `x-goog-iap-jwt-assertion` behind Identity-Aware Proxy."""
+
+
+class LimitSettings(RunLimits, frozen=True, forbid_unknown_fields=True):
+    """`[limits]`: what a run may spend (see `ports.limits.RunLimits`), and how many there may be."""
+
+    user_runs: Positive | None = None
+    """How many unfinished runs a user may have; one more is refused (429)."""
+    waiting_runs: Positive | None = 10_000
+    """How many runs may wait for a worker, of all users together, and for their turn on one thread; one more is refused (429)."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,6 +82,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model_path: str | None = None
     """A GGUF file to use as the embedded model."""
     auth: AuthSettings | None = None
+    limits: LimitSettings = LimitSettings()
     agents: dict[Name, AgentSettings] = {}
 
     # Set by what the whole field calls them.
@@ -97,6 +110,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def model_file(self) -> Path | None:
         return Path(self.model_path).expanduser().absolute() if self.model_path else None
 
+    def run_limits(self, agent_id: str) -> RunLimits:
+        """What a run of this agent may spend: its own limits, else the general ones."""
+        own = self.agents[agent_id].limits if agent_id in self.agents else RunLimits()
+        names = RunLimits.__struct_fields__
+        chosen = {n: getattr(self.limits, n) if getattr(own, n) is None else getattr(own, n) for n in names}
+        return RunLimits(**chosen)
+
     @property
     def is_loopback(self) -> bool:
         return self.host in {"127.0.0.1", "::1", "localhost"}
@@ -114,7 +134,7 @@ _PLAIN_NAMES = {
     "OPENAI_BASE_URL": "openai_base_url",
     "OLLAMA_HOST": "ollama_host",
 }
-_FILE_ONLY = {"agents", "auth", "root", "project"}
+_FILE_ONLY = {"agents", "auth", "limits", "root", "project"}
 
 
 def load(

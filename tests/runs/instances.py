@@ -11,13 +11,15 @@ from pilothouse.events import AgentId, Json, MessageDelta, Offset, Record, RunEn
 from pilothouse.ports.principals import LOCAL, Principal
 from pilothouse.ports.runs import MultitaskStrategy, NewRun, Run, RunInput, RunLease
 from pilothouse.stores.client import Redis, connect
+from pilothouse.stores.runs.backlog import Backlog
 from pilothouse.stores.runs.log import RedisRunLog, Tails
 from pilothouse.stores.runs.queue import RedisRunQueue
-from pilothouse.stores.runs.runs import RedisRuns
+from pilothouse.stores.runs.runs import Caps, RedisRuns
 from pilothouse.stores.runs.signals import Signals
 from pilothouse.stores.runs.threads import RedisThreads
 
 TTL = timedelta(hours=1)
+UNLIMITED = Caps()
 
 Handle = Callable[[RunLease], Awaitable[None]]
 
@@ -31,6 +33,7 @@ class Instance:
     queue: RedisRunQueue
     tasks: asyncio.TaskGroup
     stopping: asyncio.Event
+    backlog: Backlog
 
     def work(self, handle: Handle, slots: int = 10) -> asyncio.Task[None]:
         async def bury(principal: Principal, thread_id: ThreadId) -> None:
@@ -68,19 +71,20 @@ class Instance:
 
 
 @asynccontextmanager
-async def instance(url: str) -> AsyncIterator[Instance]:
+async def instance(url: str, caps: Caps = UNLIMITED) -> AsyncIterator[Instance]:
     redis = connect(url)
-    tails, signals = Tails(), Signals(redis)
+    tails, signals, backlog = Tails(), Signals(redis), Backlog(redis, caps.waiting_runs)
     async with asyncio.TaskGroup() as tasks:
         listening = tasks.create_task(signals.run())
         one = Instance(
             redis,
             RedisThreads(redis, TTL),
-            RedisRuns(redis, TTL),
+            RedisRuns(redis, TTL, backlog, caps),
             RedisRunLog(redis, tails, signals),
-            RedisRunQueue(redis, tails, signals, TTL),
+            RedisRunQueue(redis, tails, signals, TTL, backlog),
             tasks,
             asyncio.Event(),
+            backlog,
         )
         working: list[asyncio.Task[None]] = []
         start = one.work

@@ -43,7 +43,8 @@ def test_a_quiet_stream_sends_comments() -> None:
     chunks = streamed((), [VALUES], (), [END])
 
     assert chunks[0] == chunks[2] == b": heartbeat\n\n"
-    assert chunks[1].startswith(b"event: values\n")
+    assert chunks[1].startswith(b"retry: 250\nevent: values\n")
+    assert chunks[3].startswith(b"event: end\n")
 
 
 def test_records_that_come_together_are_sent_together() -> None:

@@ -36,7 +36,7 @@ def test_a_stream_has_the_headers_and_frames_that_clients_depend_on(run: Run) ->
         assert reply.headers["content-location"] == path
         assert reply.headers["location"] == f"{path}/stream"
         frames = reply.text.split("\n\n")
-        assert frames[0].startswith("event: metadata\ndata: {")
+        assert frames[0].startswith("retry: 250\nevent: metadata\ndata: {")
         assert f'"run_id":"{started["run_id"]}"' in frames[0]
         assert frames[0].endswith("\nid: 1")
         assert frames[-2].startswith("event: end\n")

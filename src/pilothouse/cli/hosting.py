@@ -11,7 +11,7 @@ from pilothouse.errors import ConfigurationError
 from pilothouse.settings import Settings
 from pilothouse.wiring import App, Report, open_app
 
-_GRACE_SECONDS = 3
+_GRACE_SECONDS = 2
 """So long may open requests go on after SIGTERM; Cloud Run allows 10 seconds for everything."""
 
 

@@ -6,8 +6,9 @@ from typing import Protocol
 import msgspec
 
 from pilothouse.events import AgentId, Attempt, Interrupt, Json, RunEvent, RunId, RunOutcome, ThreadId
+from pilothouse.ports.limits import Meter
 from pilothouse.ports.principals import Principal
-from pilothouse.ports.runs import RunInput
+from pilothouse.ports.runs import RunInput, StopSignal
 
 
 class EngineRequest(msgspec.Struct, frozen=True):
@@ -22,6 +23,10 @@ class EngineRequest(msgspec.Struct, frozen=True):
     metadata: Json = Json(b"{}")
     after: RunOutcome | None = None
     """How the thread's previous run ended; None if there was none."""
+    meter: Meter | None = None
+    """To be told of every call of a model or a tool before it is made."""
+    stop: StopSignal | None = None
+    """To be asked for time (`unbroken`) while a call is under way that can't be made twice."""
 
 
 class StateSnapshot(msgspec.Struct, frozen=True):

@@ -20,6 +20,7 @@ from pilothouse.events import (
     RunOutcome,
     ThreadId,
 )
+from pilothouse.ports.limits import Usage
 from pilothouse.ports.principals import Principal
 
 RunStatus = Literal["pending", "running", "success", "error", "timeout", "interrupted"]
@@ -82,6 +83,8 @@ class Run(msgspec.Struct, frozen=True):
     of a run with a lower number."""
     begun_at_ms: int = 0
     """When its first attempt began; 0 before that."""
+    usage: Usage = msgspec.field(default_factory=Usage)
+    """What it has spent so far."""
     after: RunOutcome | None = None
     """Of a run under way, as its lease has it: how the run before it on its thread ended; None if there was none."""
 
@@ -175,11 +178,23 @@ class RunLog(Protocol):
         ...
 
 
-class StopSignal(Protocol):
-    """Asks a runner to stop: somebody cancelled the run, or its lease is lost."""
+StopReason = CancelAction | Literal["lost", "handover", "budget"]
+"""Somebody cancelled the run; its lease is lost; this instance ends and another is to go on; it may spend no more."""
 
-    reason: CancelAction | Literal["lost"] | None
+
+class StopSignal(Protocol):
+    """Asks a runner to stop."""
+
+    reason: StopReason | None
     """None until it is set."""
+
+    def set(self, reason: StopReason) -> None:
+        """The first reason counts."""
+        ...
+
+    def unbroken(self) -> AbstractContextManager[None]:
+        """Within the block a handover waits: a call is under way that can't be made twice."""
+        ...
 
     def bind(self, task: "asyncio.Task[None]") -> AbstractContextManager[None]:
         """Within the block the signal cancels the task, once, and so does one that was set before."""
@@ -194,6 +209,11 @@ class RunLease(Protocol):
 
     @property
     def stop(self) -> StopSignal: ...
+
+    @property
+    def usage(self) -> Usage:
+        """What the run has spent. It may be changed, and is saved with the next write."""
+        ...
 
     async def append(self, events: Sequence[RunEvent]) -> None:
         """Append to the log. Raises `LeaseLost` when a newer attempt exists, or the run is gone."""
@@ -218,6 +238,10 @@ class RunQueue(Protocol):
     with the next attempt. Order within a thread is kept: only its first unfinished run is in the queue.
     """
 
+    def hand_over(self) -> None:
+        """Ask the runs that are under way here to stop, so that they go on elsewhere."""
+        ...
+
     async def work(
         self,
         handle: Callable[[RunLease], Awaitable[None]],
@@ -229,6 +253,6 @@ class RunQueue(Protocol):
         deletes it: that of a stateless run, a while after its end. Neither may raise.
 
         Once `stopping` is set it takes no more runs, and returns when those under way have ended. When cancelled it
-        cancels them.
+        cancels them. At the end it hands back whatever it still holds.
         """
         ...

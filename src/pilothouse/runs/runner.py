@@ -2,21 +2,23 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
-from pilothouse.errors import LeaseLost, NotFound, PilothouseError
-from pilothouse.events import Interrupt, RunEnded, RunError, ThreadId
+from pilothouse.errors import LeaseLost, NotFound, PilothouseError, StoreUnavailable
+from pilothouse.events import AgentId, Interrupt, RunEnded, RunError, ThreadId
 from pilothouse.ports.checkpoints import Checkpoints
 from pilothouse.ports.engines import Agents, EngineRequest
+from pilothouse.ports.limits import RunLimits
 from pilothouse.ports.principals import Principal
-from pilothouse.ports.runs import Run, RunLease, RunQueue, Runs
+from pilothouse.ports.runs import Run, RunLease, RunQueue, Runs, StopReason
 from pilothouse.ports.threads import Threads
+from pilothouse.runs.meter import RunMeter
 
 logger = logging.getLogger(__name__)
 
 _MAX_ATTEMPTS = 5
-_FINAL_WRITE_SECONDS = 5
+_RELEASE_SECONDS = 2
 _MESSAGE_LIMIT = 1000
 
 
@@ -24,13 +26,20 @@ class Runner:
     """Executes runs: one `RunEnded` for each, whatever happens."""
 
     def __init__(
-        self, agents: Agents, queue: RunQueue, runs: Runs, threads: Threads, checkpoints: Checkpoints
+        self,
+        agents: Agents,
+        queue: RunQueue,
+        runs: Runs,
+        threads: Threads,
+        checkpoints: Checkpoints,
+        limits: Callable[[AgentId], RunLimits],
     ) -> None:
         self._agents = agents
         self._queue = queue
         self._runs = runs
         self._threads = threads
         self._checkpoints = checkpoints
+        self._limits = limits
 
     async def work(self, slots: int, stopping: asyncio.Event) -> None:
         """Execute runs, at most `slots` at once, until `stopping` is set and the last of them has ended.
@@ -39,41 +48,44 @@ class Runner:
         """
         await self._queue.work(self._execute, self._bury, slots, stopping)
 
+    def hand_over(self) -> None:
+        """Hand the runs that are under way to other workers, each as soon as it may be stopped."""
+        self._queue.hand_over()
+
     async def _execute(self, lease: RunLease) -> None:
         run = lease.run
         facts = {"run_id": run.run_id, "thread_id": run.thread_id, "attempt": run.attempt}
         try:
             end = await self._attempt(lease)
-            async with asyncio.timeout(_FINAL_WRITE_SECONDS):
+            if end is None:
+                await _release(lease)
+            else:
                 await self._finish(lease, end)
         except LeaseLost:
             logger.warning("lease lost", extra=facts)
         except asyncio.CancelledError:
-            async with asyncio.timeout(_FINAL_WRITE_SECONDS):
-                await asyncio.shield(_release(lease))
+            await asyncio.shield(_release(lease))
             raise
         except Exception:
             logger.exception("run could not be ended", extra=facts)
 
-    async def _attempt(self, lease: RunLease) -> RunEnded:
-        """Run the engine. Returns how the run ended, raises `CancelledError` when this worker is to stop."""
+    async def _attempt(self, lease: RunLease) -> RunEnded | None:
+        """Run the engine. Returns how the run ended, None if it is to go on elsewhere; raises `CancelledError` when this
+        worker is cancelled."""
         run = lease.run
         if run.attempt > _MAX_ATTEMPTS:
             message = f"The run was tried {_MAX_ATTEMPTS} times, and each time its process died: see the server's log."
             return RunEnded("error", RunError("crash_loop", message))
         task = asyncio.current_task()
         assert task is not None, "a run is executed in a task"
+        meter = RunMeter(self._limits(run.agent_id), lease.usage, lambda: lease.stop.set("budget"))
         try:
-            with lease.stop.bind(task):
-                return await self._iterate(lease)
+            with lease.stop.bind(task), meter.timed(run.begun_at_ms):
+                return await self._iterate(lease, meter)
         except asyncio.CancelledError:
-            if lease.stop.reason is None:
+            if lease.stop.reason is None or task.uncancel() > 0:
                 raise
-            if task.uncancel() > 0:
-                raise
-            if lease.stop.reason == "lost":
-                raise LeaseLost from None
-            return RunEnded("cancelled")
+            return _stopped(lease.stop.reason, meter)
         except LeaseLost:
             raise
         except PilothouseError as error:
@@ -84,7 +96,7 @@ class Runner:
             message = f"{type(error).__name__}: {error}"[:_MESSAGE_LIMIT]
             return RunEnded("error", RunError("run_failed", message))
 
-    async def _iterate(self, lease: RunLease) -> RunEnded:
+    async def _iterate(self, lease: RunLease, meter: RunMeter) -> RunEnded:
         run = lease.run
         engine = await self._agents.engine(run.agent_id)
         request = EngineRequest(
@@ -96,6 +108,8 @@ class Runner:
             request=run.request,
             metadata=run.metadata,
             after=run.after,
+            meter=meter,
+            stop=lease.stop,
         )
         async with aclosing(engine.run(request)) as batches:
             async for events in batches:
@@ -125,8 +139,24 @@ class Runner:
             logger.info("thread was gone already", extra={"thread_id": thread_id})
 
 
+def _stopped(reason: StopReason, meter: RunMeter) -> RunEnded | None:
+    """How a run ends that was told to stop; None if it does not end, but goes on elsewhere."""
+    match reason:
+        case "lost":
+            raise LeaseLost
+        case "handover":
+            return None
+        case "budget":
+            return RunEnded("budget_exceeded", interrupts=(meter.interrupt(),))
+        case "interrupt" | "rollback":
+            return RunEnded("cancelled")
+
+
 async def _release(lease: RunLease) -> None:
     try:
-        await lease.release()
-    except LeaseLost:
-        logger.info("run was taken over already", extra={"run_id": lease.run.run_id})
+        async with asyncio.timeout(_RELEASE_SECONDS):
+            await lease.release()
+    except (LeaseLost, StoreUnavailable, TimeoutError) as error:  # it lapses
+        logger.warning(
+            "run could not be handed over", extra={"run_id": lease.run.run_id, "cause": str(error)}
+        )

@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 from pilothouse.errors import NotFound, ServerStopping
 from pilothouse.events import Record
 from pilothouse.wire.runs import RunResult, error_result
-from pilothouse.wire.sse import HEARTBEAT
+from pilothouse.wire.sse import HEARTBEAT, RETRY_SOON
 from pilothouse.wire.streaming_v1 import StreamEncoder, error_frame
 
 Batches = AsyncGenerator[Sequence[Record], None]
@@ -20,6 +20,10 @@ _CANCEL_SECONDS = 10
 
 class ClientGone(Exception):
     """The client closed its connection."""
+
+
+class BrokenOff(Exception):
+    """The reply can't be finished here: the connection is closed in the middle, so that the client sees it, and comes back."""
 
 
 class Streaming:
@@ -51,10 +55,13 @@ class Streaming:
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self._headers})
-        async with aclosing(self._chunks) as chunks:
-            async for chunk in chunks:
-                if chunk:
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        try:
+            async with aclosing(self._chunks) as chunks:
+                async for chunk in chunks:
+                    if chunk:
+                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except BrokenOff:
+            return
         await send({"type": "http.response.body", "body": b""})
 
 
@@ -81,12 +88,18 @@ async def event_chunks(batches: Batches, encoder: StreamEncoder) -> AsyncGenerat
     """The frames of each batch in one chunk; a heartbeat when nothing happens.
 
     A run that is deleted while it is followed ends in an `error`. A server that stops ends the stream without an `end`,
-    and any other trouble breaks the connection off: the client comes back.
+    and any other trouble breaks the connection off: the client comes back, as soon as the first frame told it to.
     """
+    hint = RETRY_SOON
     try:
         async with aclosing(batches) as closing:
             async for batch in closing:
-                yield b"".join([encoder.encode(record) for record in batch]) if batch else HEARTBEAT
+                frames = b"".join([encoder.encode(record) for record in batch])
+                if not frames:
+                    yield b"" if batch else HEARTBEAT
+                    continue
+                yield hint + frames
+                hint = b""
     except NotFound as error:
         yield error_frame(error.code, str(error))
     except ServerStopping:
@@ -98,7 +111,8 @@ async def result_chunks(
 ) -> AsyncGenerator[bytes, None]:
     """A line break when nothing happens, so that the connection lives, and at the end what the run came to.
 
-    `thread_values` is asked where the run's own log has no values. A run that is deleted meanwhile came to an error.
+    `thread_values` is asked where the run's own log has no values. A run that is deleted meanwhile came to an error. Raises
+    `BrokenOff` when the server stops.
     """
     result = RunResult()
     try:
@@ -108,7 +122,9 @@ async def result_chunks(
                     result.absorb(record)
                 if not batch:
                     yield KEEP_ALIVE
-    except (NotFound, ServerStopping) as error:
+    except NotFound as error:
         yield error_result(error.code, str(error))
+    except ServerStopping as error:
+        raise BrokenOff from error
     else:
         yield result.body() or result.with_interrupts(await thread_values())

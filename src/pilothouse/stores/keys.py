@@ -15,6 +15,9 @@ from pilothouse.ports.principals import Principal
 PARTITIONS = 16
 """Fixed for good: another number would lose every key."""
 
+WORKERS = "workers"
+"""The consumer group of each partition's queue."""
+
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -55,6 +58,11 @@ def log(run_id: RunId) -> str:
 def queue(partition: int) -> str:
     """A stream: the runs that are due, one entry each; its pending list holds the leases."""
     return f"{prefix(partition)}:queue"
+
+
+def user_runs(principal: Principal) -> str:
+    """A sorted set: the user's runs that had not ended when they were looked at last, by their start."""
+    return f"ph:{{u:{principal.user}}}:runs"
 
 
 def threads(principal: Principal) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pilothouse.events import Offset
 
 HEARTBEAT = b": heartbeat\n\n"
+RETRY_SOON = b"retry: 250\n"
+"""So many milliseconds after a cut is a client to come back. It belongs to a frame: on its own it would be one for some clients."""
 Frame = tuple[bytes, bytes]
 """An event's name and its data: JSON on one line."""
 

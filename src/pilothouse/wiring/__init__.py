@@ -25,7 +25,10 @@ from pilothouse.wiring.stores import RunStores, open_run_stores, postgres_url
 
 __all__ = ["App", "Report", "open_app"]
 
-_DRAIN_SECONDS = 3
+_SHORT_RUN_SECONDS = 0.5
+"""So long may runs go on after SIGTERM before they are handed over."""
+_UNBROKEN_SECONDS = 4.5
+"""So long after that may calls of tools that can't be made twice."""
 
 
 @dataclass
@@ -33,17 +36,20 @@ class App:
     """A whole instance that works on runs, and its ASGI app to be served."""
 
     asgi: Starlette
+    _runner: Runner
     _working: asyncio.Task[None]
     _stopping: asyncio.Event
     _log: RedisRunLog
 
     async def drain(self) -> None:
-        """Take no more runs, let short ones end, hand the others back (elsewhere they go on at once), and end streams."""
+        """Take no more runs, let short ones end, hand the others over (elsewhere they go on at once), and end streams."""
         self._stopping.set()
-        await asyncio.wait([self._working], timeout=_DRAIN_SECONDS)
+        await asyncio.wait([self._working], timeout=_SHORT_RUN_SECONDS)
+        self._runner.hand_over()
+        self._log.close()
+        await asyncio.wait([self._working], timeout=_UNBROKEN_SECONDS)
         self._working.cancel()
         await asyncio.wait([self._working])
-        self._log.close()
 
 
 @asynccontextmanager
@@ -64,7 +70,7 @@ async def open_app(settings: Settings, report: Report) -> AsyncGenerator[App]:
         catalog = loader.catalog()
         stopping = asyncio.Event()
         checkpoints = _checkpoints(stores)
-        runner = Runner(catalog, stores.queue, stores.runs, stores.threads, checkpoints)
+        runner = Runner(catalog, stores.queue, stores.runs, stores.threads, checkpoints, settings.run_limits)
         background = [
             tasks.create_task(stores.signals.run()),
             tasks.create_task(_load_agents(catalog, preparation)),
@@ -83,7 +89,7 @@ async def open_app(settings: Settings, report: Report) -> AsyncGenerator[App]:
             allowed_hosts=None if settings.auth else LOOPBACK_HOSTS,
         )
         try:
-            yield App(create_app(parts), working, stopping, stores.log)
+            yield App(create_app(parts), runner, working, stopping, stores.log)
         finally:
             for task in (*background, *loader.preparing, working):
                 task.cancel()

@@ -8,9 +8,10 @@ from datetime import timedelta
 from pilothouse.errors import ConfigurationError, StoreUnavailable
 from pilothouse.settings import Settings
 from pilothouse.stores.client import Redis, connect
+from pilothouse.stores.runs.backlog import Backlog
 from pilothouse.stores.runs.log import RedisRunLog, Tails
 from pilothouse.stores.runs.queue import RedisRunQueue
-from pilothouse.stores.runs.runs import RedisRuns
+from pilothouse.stores.runs.runs import Caps, RedisRuns
 from pilothouse.stores.runs.signals import Signals
 from pilothouse.stores.runs.threads import RedisThreads
 
@@ -34,12 +35,14 @@ async def open_run_stores(settings: Settings) -> AsyncGenerator[RunStores]:
     async with redis_url(settings) as url, _client(url) as redis:
         ttl = timedelta(days=settings.thread_ttl_days)
         tails, signals = Tails(), Signals(redis)
+        backlog = Backlog(redis, settings.limits.waiting_runs)
+        caps = Caps(settings.limits.user_runs, settings.limits.waiting_runs)
         yield RunStores(
             redis=redis,
             threads=RedisThreads(redis, ttl),
-            runs=RedisRuns(redis, ttl),
+            runs=RedisRuns(redis, ttl, backlog, caps),
             log=RedisRunLog(redis, tails, signals),
-            queue=RedisRunQueue(redis, tails, signals, ttl),
+            queue=RedisRunQueue(redis, tails, signals, ttl, backlog),
             signals=signals,
             ttl=ttl,
         )
@@ -75,8 +78,8 @@ async def _require(client: Redis) -> None:
 
     try:
         await client.ping()
-    except (RedisError, OSError) as error:
-        raise StoreUnavailable(f"Redis can't be reached ({error}): check PILOTHOUSE_REDIS.") from error
+    except (StoreUnavailable, RedisError) as error:
+        raise StoreUnavailable(f"{error} Its address comes from PILOTHOUSE_REDIS.") from error
 
 
 @asynccontextmanager

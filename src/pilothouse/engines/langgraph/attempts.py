@@ -16,6 +16,9 @@ async def call_of_attempt(graph: AnyGraph, request: EngineRequest) -> Call | Non
     """What to call: with the input at first, and with none where the run itself has saved a checkpoint: LangGraph
     then goes on from that. None if the run had come to a breakpoint, which is its end."""
     call = call_of(graph, request)
+    if request.after == "budget_exceeded" and request.request.command is not None:
+        # The answer to that is leave to go on. The graph itself asked nothing.
+        call = call._replace(input=None)
     if request.attempt == _FIRST:
         return call
     newest: RunnableConfig = thread_config(request.thread_id)

@@ -24,9 +24,10 @@ from langgraph.errors import GraphBubbleUp
 
 from pilothouse.engines.langgraph.collector import Collector
 from pilothouse.engines.langgraph.encoding import NULL, encode
-from pilothouse.engines.langgraph.messages import messages_in_output, messages_in_state
+from pilothouse.engines.langgraph.messages import messages_in_output, messages_in_state, spending
 from pilothouse.engines.langgraph.metadata import Source, namespace_of, task_path
 from pilothouse.events import Interrupt, MessageChunk, MessageFinished, ToolFinished, ToolStarted
+from pilothouse.ports.limits import Meter
 
 T = TypeVar("T")
 
@@ -64,7 +65,8 @@ class RunCallbacks(BaseCallbackHandler):
 
     run_inline = True
 
-    def __init__(self, collector: Collector, *, subgraphs: bool) -> None:
+    def __init__(self, collector: Collector, meter: Meter | None = None, *, subgraphs: bool) -> None:
+        self._meter = meter
         self.started = False
         """A node of the graph has begun: what goes wrong from here on is not the request's fault."""
         self._collector = collector
@@ -96,6 +98,8 @@ class RunCallbacks(BaseCallbackHandler):
         metadata: dict[str, Any] | None = None,
         **_: Any,
     ) -> None:
+        if self._meter is not None:
+            self._meter.model_call()
         if metadata and not (tags and TAG_NOSTREAM in tags):
             self._open_source(run_id, metadata, tags)
 
@@ -113,7 +117,11 @@ class RunCallbacks(BaseCallbackHandler):
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         source = self._sources.pop(run_id, None)
         generation = response.generations[0][0] if response.generations and response.generations[0] else None
-        if source is not None and isinstance(generation, ChatGeneration):
+        if not isinstance(generation, ChatGeneration):
+            return
+        if self._meter is not None:
+            self._meter.spent(*spending(generation.message))
+        if source is not None:
             self._in_loop(self._whole, source, [generation.message])
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
@@ -163,6 +171,8 @@ class RunCallbacks(BaseCallbackHandler):
         inputs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        if self._meter is not None:
+            self._meter.tool_call()
         if not metadata or (tags and TAG_NOSTREAM in tags) or not self._is_shown(metadata):
             return
         namespace = namespace_of(metadata)

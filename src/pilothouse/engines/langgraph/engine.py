@@ -27,6 +27,7 @@ from pilothouse.engines.langgraph.streaming import event_of
 from pilothouse.errors import PilothouseError
 from pilothouse.events import Attempt, Interrupt, RunEvent, RunId, ThreadId
 from pilothouse.ports.engines import EngineRequest, StateSnapshot
+from pilothouse.ports.limits import Meter
 from pilothouse.ports.principals import Principal
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ Fence: TypeAlias = tuple[RunId, Attempt]
 CheckpointerFor: TypeAlias = Callable[[Principal, Fence | None], BaseCheckpointSaver[Any]]
 StoreFor: TypeAlias = Callable[[Principal], BaseStore]
 
-_STOP_DEADLINE = timedelta(seconds=5)
+_STOP_DEADLINE = timedelta(milliseconds=800)
 _REMEMBERED_ENDS = 1000
 
 
@@ -64,7 +65,7 @@ class LangGraphEngine:
             if call is None:
                 waiting.interrupts = (BREAKPOINT,)
             else:
-                work = _drive(graph, call, collector, waiting)
+                work = _drive(graph, call, collector, waiting, request.meter)
                 async with _beside(work) as running, aclosing(collector.batches()) as batches:
                     async for batch in batches:
                         yield batch
@@ -156,9 +157,11 @@ class LangGraphEngine:
             self._ends.popitem(last=False)
 
 
-async def _drive(graph: AnyGraph, call: Call, collector: Collector, waiting: InterruptCallbacks) -> None:
+async def _drive(
+    graph: AnyGraph, call: Call, collector: Collector, waiting: InterruptCallbacks, meter: Meter | None
+) -> None:
     """Run the graph to its end and collect what it says."""
-    callbacks = RunCallbacks(collector, subgraphs=call.subgraphs)
+    callbacks = RunCallbacks(collector, meter, subgraphs=call.subgraphs)
     # Inheritable only: the graph's nodes and models call it, the graph as a whole need not.
     call.config["callbacks"] = AsyncCallbackManager(handlers=[waiting], inheritable_handlers=[callbacks])
     try:

@@ -48,3 +48,11 @@ def _values(state: Any) -> Iterable[Any]:
     if is_dataclass(state) and not isinstance(state, type):
         return [getattr(state, field.name) for field in fields(state)]
     return ()
+
+
+def spending(message: BaseMessage) -> tuple[int, int, float]:
+    """The tokens in and out, and the cost, that the model reported with its message; 0 for what it did not."""
+    usage: Any = getattr(message, "usage_metadata", None) or {}
+    reported: Any = message.response_metadata.get("token_usage")
+    cost: Any = cast("dict[str, Any]", reported).get("cost") if isinstance(reported, dict) else None
+    return usage.get("input_tokens", 0), usage.get("output_tokens", 0), float(cost or 0)

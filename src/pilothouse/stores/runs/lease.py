@@ -4,19 +4,18 @@ import asyncio
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Literal
 
 import msgspec
 
 from pilothouse.errors import LeaseLost
 from pilothouse.events import Offset, Record, RunEnded, RunEvent, RunOutcome
-from pilothouse.ports.runs import CancelAction, Run, RunStatus
+from pilothouse.ports.runs import Run, RunStatus, StopReason
 from pilothouse.ports.threads import ThreadStatus
 from pilothouse.stores import keys
 from pilothouse.stores.client import Redis, outlasting_outages, stop_if_cancelled
 from pilothouse.stores.runs import scripts
 from pilothouse.stores.runs.log import Tail, encode_event
-from pilothouse.stores.runs.records import now_ms
+from pilothouse.stores.runs.records import encode_usage, now_ms
 from pilothouse.stores.runs.threads import milliseconds
 
 _EPHEMERAL_STAYS = timedelta(minutes=1)
@@ -46,14 +45,30 @@ class Stop:
     """The port `StopSignal`."""
 
     def __init__(self) -> None:
-        self.reason: CancelAction | Literal["lost"] | None = None
+        self.reason: StopReason | None = None
         self._task: asyncio.Task[None] | None = None
+        self._unbroken = 0
+        self._handover_due = False
 
-    def set(self, reason: CancelAction | Literal["lost"]) -> None:
-        if self.reason is None:
-            self.reason = reason
-            if self._task is not None:
-                self._task.cancel()
+    def set(self, reason: StopReason) -> None:
+        if self.reason is not None:
+            return
+        if reason == "handover" and self._unbroken:
+            self._handover_due = True
+            return
+        self.reason = reason
+        if self._task is not None:
+            self._task.cancel()
+
+    @contextmanager
+    def unbroken(self) -> Generator[None]:
+        self._unbroken += 1
+        try:
+            yield
+        finally:
+            self._unbroken -= 1
+            if self._handover_due and not self._unbroken:
+                self.set("handover")
 
     @contextmanager
     def bind(self, task: asyncio.Task[None]) -> Generator[None]:
@@ -86,16 +101,20 @@ class RedisLease:
         self._scripts = scripts
         self._tail = tail
         self._last = last
+        self.usage = run.usage
+        self._saved_usage = encode_usage(run.usage)
 
     async def append(self, events: Sequence[RunEvent]) -> None:
         now = now_ms()
         payloads = [encode_event(event) for event in events]
-        about = (self.run.attempt, self.run.run_id, now, self._last)
+        usage = self._usage_to_save()
+        about = (self.run.attempt, self.run.run_id, now, self._last, usage)
         last = await outlasting_outages(
             lambda: self._scripts.append(keys=[keys.run(self.run.run_id)], args=[*about, *payloads]),
             _PATIENCE,
         )
         self._appended(last, events, now)
+        self._saved_usage = usage or self._saved_usage
         stop_if_cancelled()
 
     async def finish(self, end: RunEnded) -> None:
@@ -105,7 +124,7 @@ class RedisLease:
         failure, interrupts = msgspec.json.encode(end.error), msgspec.json.encode(end.interrupts)
         args = [
             *(self._prefix, run.attempt, run.run_id, now, self._scripts.ttl_ms),
-            *(encode_event(end), *outcome, failure, interrupts, doomed, end.outcome),
+            *(encode_event(end), *outcome, failure, interrupts, doomed, end.outcome, self._usage_to_save()),
         ]
         names = [keys.thread(run.principal, run.thread_id), keys.run(run.run_id)]
         last = await outlasting_outages(lambda: self._scripts.finish(keys=names, args=args), _PATIENCE)
@@ -118,6 +137,11 @@ class RedisLease:
         )
         if not released:
             raise LeaseLost
+
+    def _usage_to_save(self) -> bytes:
+        """Empty where it is saved already."""
+        usage = encode_usage(self.usage)
+        return b"" if usage == self._saved_usage else usage
 
     @property
     def _prefix(self) -> str:

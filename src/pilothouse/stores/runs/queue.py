@@ -27,6 +27,7 @@ from pilothouse.ports.runs import CancelAction, RunLease
 from pilothouse.stores import keys
 from pilothouse.stores.client import Redis, stop_if_cancelled
 from pilothouse.stores.runs import scripts
+from pilothouse.stores.runs.backlog import Backlog
 from pilothouse.stores.runs.lease import LeaseScripts, RedisLease
 from pilothouse.stores.runs.log import Tails
 from pilothouse.stores.runs.records import now_ms, pairs, run_from
@@ -37,24 +38,29 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-_GROUP = "workers"
 _BLOCK_MS = 1000
 _BLOCK_WHEN_FULL_MS = 50
 _LAPSE = timedelta(seconds=6)
 _RENEW_EVERY = timedelta(seconds=2)
 _PROMOTE_EVERY = timedelta(seconds=1)
+_COUNT_EVERY = timedelta(seconds=1)
 _BURY_EVERY = timedelta(seconds=10)
 _RETRY_SECONDS = 0.5
+_HAND_BACK_SECONDS = 2
 
 
 class RedisRunQueue:
     """The port `RunQueue`."""
 
-    def __init__(self, redis: Redis, tails: Tails, signals: Signals, ttl: timedelta) -> None:
+    def __init__(
+        self, redis: Redis, tails: Tails, signals: Signals, ttl: timedelta, backlog: Backlog
+    ) -> None:
+        self._backlog = backlog
         self._lease_scripts = LeaseScripts(redis, ttl)
         self._begin = redis.register_script(scripts.BEGIN)
         self._renew = redis.register_script(scripts.RENEW)
         self._promote = redis.register_script(scripts.PROMOTE)
+        self._hand_back = redis.register_script(scripts.HAND_BACK)
         self._redis = redis
         self._tails = tails
         self._signals = signals
@@ -64,7 +70,23 @@ class RedisRunQueue:
         self._failed_at = -_LAPSE.total_seconds()
         """When Redis was away last, by the loop's clock."""
 
+    def hand_over(self) -> None:
+        for lease in tuple(self._leases.values()):
+            lease.stop.set("handover")
+
     async def work(
+        self,
+        handle: Callable[[RunLease], Awaitable[None]],
+        bury: Callable[[Principal, ThreadId], Awaitable[None]],
+        slots: int,
+        stopping: asyncio.Event,
+    ) -> None:
+        try:
+            await self._work(handle, bury, slots, stopping)
+        finally:
+            await asyncio.shield(self._hand_back_all())
+
+    async def _work(
         self,
         handle: Callable[[RunLease], Awaitable[None]],
         bury: Callable[[Principal, ThreadId], Awaitable[None]],
@@ -86,6 +108,7 @@ class RedisRunQueue:
                 keeping = [
                     tasks.create_task(self._every(_RENEW_EVERY, self._renew_leases)),
                     tasks.create_task(self._every(_PROMOTE_EVERY, self._promote_delayed)),
+                    tasks.create_task(self._every(_COUNT_EVERY, self._backlog.count)),
                     tasks.create_task(self._every(_BURY_EVERY, lambda: self._bury(bury))),
                 ]
                 await stopping.wait()
@@ -95,10 +118,21 @@ class RedisRunQueue:
                 for task in keeping:
                     task.cancel()
 
+    async def _hand_back_all(self) -> None:
+        """What was delivered to this worker and never begun, or not let go of. If it fails, the leases lapse."""
+        try:
+            async with asyncio.timeout(_HAND_BACK_SECONDS), self._redis.pipeline(transaction=False) as pipe:
+                for partition, stream in enumerate(self._streams):
+                    args = [keys.prefix(partition), self._consumer]
+                    await self._hand_back(keys=[stream], args=args, client=pipe)
+                await pipe.execute()
+        except (TimeoutError, StoreUnavailable, RedisError) as error:
+            logger.warning("leases were left to lapse", extra={"cause": str(error)})
+
     async def _make_groups(self) -> None:
         for stream in self._streams:
             try:
-                await self._redis.xgroup_create(stream, _GROUP, id="0", mkstream=True)
+                await self._redis.xgroup_create(stream, keys.WORKERS, id="0", mkstream=True)
             except ResponseError as error:
                 if "BUSYGROUP" not in str(error):
                     raise
@@ -109,7 +143,9 @@ class RedisRunQueue:
             free = await room.free()
             streams = dict.fromkeys(random.sample(self._streams, min(free, len(self._streams))), ">")
             block_ms = _BLOCK_MS if len(streams) == len(self._streams) else _BLOCK_WHEN_FULL_MS
-            read = partial(self._redis.xreadgroup, _GROUP, self._consumer, streams, count=1, block=block_ms)
+            read = partial(
+                self._redis.xreadgroup, keys.WORKERS, self._consumer, streams, count=1, block=block_ms
+            )
             for _, entries in await self._outlasting_outages(read) or ():
                 for entry, fields in entries:
                     room.enter()
@@ -123,7 +159,7 @@ class RedisRunQueue:
             if not room.left:
                 return
             _, entries, *_ = await self._redis.xautoclaim(
-                stream, _GROUP, self._consumer, milliseconds(_LAPSE), count=room.left
+                stream, keys.WORKERS, self._consumer, milliseconds(_LAPSE), count=room.left
             )
             for entry, fields in entries:
                 run_id = RunId(fields[b"run"].decode())

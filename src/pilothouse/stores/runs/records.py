@@ -7,6 +7,7 @@ from typing import cast, get_args
 import msgspec
 
 from pilothouse.events import AgentId, Attempt, Interrupt, Json, RunError, RunId, RunOutcome, ThreadId
+from pilothouse.ports.limits import Usage
 from pilothouse.ports.principals import Principal, UserId
 from pilothouse.ports.runs import MultitaskStrategy, NewRun, Run, RunInput, RunStatus
 from pilothouse.ports.threads import Thread, ThreadStatus
@@ -16,7 +17,9 @@ _request = msgspec.json.Decoder(RunInput)
 _PASSED_ON = ("input", "command", "config", "context", "checkpoint")
 _error = msgspec.json.Decoder(RunError | None)
 _interrupts = msgspec.json.Decoder(tuple[Interrupt, ...])
+_usage = msgspec.json.Decoder(Usage)
 _encode = msgspec.json.Encoder().encode
+encode_usage = _encode
 
 FINAL: frozenset[RunStatus] = frozenset(get_args(RunStatus)) - {"pending", "running"}
 
@@ -64,6 +67,7 @@ def run_from(run_id: RunId, fields: Mapping[bytes, bytes]) -> Run:
         delete_thread_after=fields[b"ephemeral"] == b"1",
         number=int(fields.get(b"number", 0)),
         begun_at_ms=int(fields.get(b"begun", 0)),
+        usage=_usage.decode(fields.get(b"usage", b"{}")),
         after=cast("RunOutcome", after.decode()) if after else None,
     )
 

@@ -1,19 +1,21 @@
 """Runs in Redis: create, look up, cancel, delete. The log is in `log`, the workers' side in `queue`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from uuid import UUID
 
 import msgspec
 
-from pilothouse.errors import Conflict, InvalidRequest
+from pilothouse.errors import Conflict, InvalidRequest, TooBusy
 from pilothouse.events import Attempt, RunEnded, RunId, RunStarted, ThreadId
 from pilothouse.ports.principals import Principal
 from pilothouse.ports.runs import CancelAction, NewRun, Run, RunStatus
 from pilothouse.stores import keys
 from pilothouse.stores.client import Redis
 from pilothouse.stores.runs import scripts
+from pilothouse.stores.runs.backlog import Backlog
 from pilothouse.stores.runs.log import encode_event, no_such_run
 from pilothouse.stores.runs.records import now_ms, run_fields, run_from
 from pilothouse.stores.runs.threads import milliseconds, no_such_thread
@@ -22,7 +24,18 @@ from pilothouse.stores.runs.uuid7 import uuid7
 CANCELLED = encode_event(RunEnded("cancelled"))
 
 
+_UNFINISHED = (b"pending", b"running")
 _KEY_LASTS_MS = milliseconds(timedelta(days=1))
+
+
+@dataclass(frozen=True)
+class Caps:
+    """How many runs there may be; None is no limit."""
+
+    user_runs: int | None = None
+    """Unfinished ones of a user."""
+    waiting_runs: int | None = None
+    """Waiting for their turn on one thread."""
 
 
 def _digest(new: NewRun) -> str:
@@ -43,6 +56,8 @@ def _earlier_run(answer: bytes, new: NewRun) -> RunId:
             raise Conflict(
                 f"{thread} is busy with a run: wait for it, cancel it, or use another multitask_strategy."
             )
+        case b"full":
+            raise TooBusy(f"{thread} has as many runs waiting as may be: try again when some have ended.")
         case b"answered":
             raise Conflict(f"{thread} waits for no answer: it was answered already, or has gone on since.")
         case b"reused":
@@ -60,8 +75,11 @@ def new_run_id(thread_id: ThreadId) -> RunId:
 class RedisRuns:
     """The port `Runs`. A run lives for `ttl` after its end."""
 
-    def __init__(self, redis: Redis, ttl: timedelta) -> None:
+    def __init__(self, redis: Redis, ttl: timedelta, backlog: Backlog, caps: Caps) -> None:
         self._redis = redis
+        self._backlog = backlog
+        self._caps = caps
+        self._admit = redis.register_script(scripts.ADMIT)
         self._ttl = milliseconds(ttl)
         self._create = redis.register_script(scripts.CREATE_RUN)
         self._cancel = redis.register_script(scripts.CANCEL)
@@ -69,11 +87,20 @@ class RedisRuns:
 
     async def create(self, principal: Principal, new: NewRun) -> Run:
         now, run_id = now_ms(), new_run_id(new.thread_id)
+        self._backlog.admit()
+        if self._caps.user_runs is not None:
+            await self._admit_user(principal, run_id, self._caps.user_runs)
         prefix = keys.prefix(keys.partition_of_run(run_id))
         started = encode_event(RunStarted(run_id, new.thread_id, new.agent_id, Attempt(1)))
         due = now + milliseconds(new.delay) if new.delay else 0
         about = (new.if_thread_missing, new.multitask_strategy, started, CANCELLED, due, new.agent_id)
-        once = (new.idempotency_key or "", _KEY_LASTS_MS, _digest(new), int(new.resumes))
+        once = (
+            new.idempotency_key or "",
+            _KEY_LASTS_MS,
+            _digest(new),
+            int(new.resumes),
+            self._caps.waiting_runs or "",
+        )
         async with self._redis.pipeline(transaction=False) as pipe:
             if not new.delete_thread_after:
                 pipe.zadd(keys.threads(principal), {new.thread_id: now})
@@ -96,6 +123,23 @@ class RedisRuns:
             request=new.request,
             multitask_strategy=new.multitask_strategy,
             delete_thread_after=new.delete_thread_after,
+        )
+
+    async def _admit_user(self, principal: Principal, run_id: RunId, limit: int) -> None:
+        """Count a new run. Those that have ended are found out when the limit is reached, not when they end."""
+        key, ended = keys.user_runs(principal), list[RunId]()
+        for _ in range(2):
+            counted = await self._admit(keys=[key], args=[run_id, now_ms(), limit, self._ttl, *ended])
+            if counted == 1:
+                return
+            known = [RunId(raw.decode()) for raw in counted]
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for known_id in known:
+                    pipe.hget(keys.run(known_id), "status")
+                statuses = await pipe.execute()
+            ended = [i for i, status in zip(known, statuses, strict=True) if status not in _UNFINISHED]
+        raise TooBusy(
+            f"You have {limit} runs under way, as many as may be: wait for one to end, or cancel one."
         )
 
     async def get(self, principal: Principal, thread_id: ThreadId, run_id: RunId) -> Run:

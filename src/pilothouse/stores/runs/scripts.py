@@ -9,7 +9,7 @@ thread   hash   created updated status metadata graph active error interrupts be
   :waiting   list   those that wait for the thread, in order
   :key:KEY   string the run that was created with this idempotency key
 run      hash   user thread agent created updated status attempt offset strategy metadata request ephemeral cancel
-                entry end number
+                entry end number begun usage digest
   :log       stream the events, entry ids OFFSET-0
 :queue   stream the runs that are due; a pending entry is a lease
 :delayed zset   runs that are not due yet, by the time when they are
@@ -107,13 +107,13 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1
 """
 
-# KEYS thread run; ARGV prefix id now ttl if_missing strategy started cancelled due agent key key_ttl digest resumes, then the
-# run's fields -> 'ok' | 'missing' | 'busy' | 'answered' | 'reused' | the id of the run that was created with this key before
+# KEYS thread run; ARGV prefix id now ttl if_missing strategy started cancelled due agent key key_ttl digest resumes waiting_limit, then the
+# run's fields -> 'ok' | 'missing' | 'busy' | 'full' | 'answered' | 'reused' | the id of the run that was created with this key before
 CREATE_RUN = (
     PRELUDE
     + """
 local prefix, id, now, ttl, if_missing, strategy, started, cancelled, due, agent = unpack(ARGV, 1, 10)
-local key, key_ttl, digest, resumes = unpack(ARGV, 11, 14)
+local key, key_ttl, digest, resumes, waiting_limit = unpack(ARGV, 11, 15)
 local thread, run = KEYS[1], KEYS[2]
 if redis.call('EXISTS', thread) == 0 then
   if if_missing == 'reject' then return 'missing' end
@@ -127,8 +127,9 @@ end
 local active, last = unpack(redis.call('HMGET', thread, 'active', 'last'))
 if active and strategy == 'reject' then return 'busy' end
 if resumes == '1' and (active and strategy == 'enqueue' or not active and last == 'success') then return 'answered' end
+if active and waiting_limit ~= '' and redis.call('LLEN', thread .. ':waiting') >= tonumber(waiting_limit) then return 'full' end
 if key ~= '' then redis.call('SET', thread .. ':key:' .. key, id, 'PX', key_ttl) end
-redis.call('HSET', run, 'status', 'pending', 'attempt', 0, 'digest', digest, unpack(ARGV, 15))
+redis.call('HSET', run, 'status', 'pending', 'attempt', 0, 'digest', digest, unpack(ARGV, 16))
 append(run, started, now)
 redis.call('RPUSH', thread .. ':runs', id)
 redis.call('HSET', thread, 'updated', now, 'graph', agent)
@@ -151,6 +152,16 @@ expire(thread, run, ttl)
 return 'ok'
 """
 )
+
+# KEYS runs of a user; ARGV id now limit ttl, then ids of runs that have ended -> 1, or the ids of those that have not
+ADMIT = """
+local id, now, limit, ttl = unpack(ARGV, 1, 4)
+for i = 5, #ARGV do redis.call('ZREM', KEYS[1], ARGV[i]) end
+if redis.call('ZCARD', KEYS[1]) >= tonumber(limit) then return redis.call('ZRANGE', KEYS[1], 0, -1) end
+redis.call('ZADD', KEYS[1], now, id)
+redis.call('PEXPIRE', KEYS[1], ttl)
+return 1
+"""
 
 # KEYS run; ARGV prefix entry now consumer -> the run's fields, or nothing if it is not to be run, or not by this consumer
 BEGIN = (
@@ -183,7 +194,7 @@ return fields
 """
 )
 
-# KEYS run; ARGV attempt id now last, then payloads -> the last offset, or 0 when the lease is lost. `last` is the offset before:
+# KEYS run; ARGV attempt id now last usage, then payloads -> the last offset, or 0 when the lease is lost. `last` is the offset before:
 # where the log is further, an earlier try did it.
 APPEND = (
     PRELUDE
@@ -193,22 +204,24 @@ local held = redis.call('HMGET', run, 'attempt', 'status', 'offset')
 if held[1] ~= ARGV[1] or held[2] ~= 'running' then return 0 end
 local offset = tonumber(held[3])
 if offset ~= tonumber(ARGV[4]) then return offset end
-for i = 5, #ARGV do offset = append(run, ARGV[i], now) end
+if ARGV[5] ~= '' then redis.call('HSET', run, 'usage', ARGV[5]) end
+for i = 6, #ARGV do offset = append(run, ARGV[i], now) end
 redis.call('PUBLISH', 'ph:log:' .. ARGV[2], offset)
 return offset
 """
 )
 
-# KEYS thread run; ARGV prefix attempt id now ttl payload status thread_status error interrupts doomed outcome
+# KEYS thread run; ARGV prefix attempt id now ttl payload status thread_status error interrupts doomed outcome usage
 # -> the last offset, also where an earlier try did it, or 0 when the lease is lost
 FINISH = (
     PRELUDE
     + """
-local prefix, attempt, id, now, ttl, payload, status, thread_status, failure, interrupts, doomed, outcome = unpack(ARGV)
+local prefix, attempt, id, now, ttl, payload, status, thread_status, failure, interrupts, doomed, outcome, usage = unpack(ARGV)
 local thread, run = KEYS[1], KEYS[2]
 local held = redis.call('HMGET', run, 'attempt', 'status', 'user', 'thread', 'end', 'offset')
 if held[1] == attempt and held[5] == payload then return tonumber(held[6]) end
 if held[1] ~= attempt or held[2] ~= 'running' then return 0 end
+if usage ~= '' then redis.call('HSET', run, 'usage', usage) end
 local offset = end_run(prefix, id, status, payload, now)
 if redis.call('HGET', thread, 'active') == id then
   redis.call('HSET', thread, 'updated', now, 'status', thread_status, 'last', outcome, 'error', failure, 'interrupts', interrupts)
@@ -233,6 +246,25 @@ redis.call('HSET', run, 'entry', redis.call('XADD', prefix .. ':queue', '*', 'ru
 return 1
 """
 )
+
+# KEYS queue; ARGV prefix consumer -> how many runs that this consumer still held went back, to be taken by others at once
+HAND_BACK = """
+local prefix, consumer = unpack(ARGV)
+local held = redis.call('XPENDING', KEYS[1], 'workers', '-', '+', 1000, consumer)
+for _, pending in ipairs(held) do
+  local entry = redis.call('XRANGE', KEYS[1], pending[1], pending[1])[1]
+  redis.call('XACK', KEYS[1], 'workers', pending[1])
+  if entry then
+    redis.call('XDEL', KEYS[1], pending[1])
+    local run = prefix .. ':r:' .. entry[2][2]
+    if redis.call('EXISTS', run) == 1 then
+      redis.call('HSET', run, 'entry', redis.call('XADD', KEYS[1], '*', 'run', entry[2][2]))
+    end
+  end
+end
+if #held < 1000 then redis.call('XGROUP', 'DELCONSUMER', KEYS[1], 'workers', consumer) end
+return #held
+"""
 
 # KEYS queue; ARGV prefix consumer, then id attempt entry of each lease -> for each: 'ok' | 'lost' | 'interrupt' | 'rollback'
 RENEW = """

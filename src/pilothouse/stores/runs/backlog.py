@@ -1,0 +1,31 @@
+"""How many runs wait for a worker: counted every second, not with each run."""
+
+from pilothouse.errors import TooBusy
+from pilothouse.stores import keys
+from pilothouse.stores.client import Redis
+
+
+class Backlog:
+    """The runs that are due, on all instances. Between counts it adds those that were created here."""
+
+    def __init__(self, redis: Redis, limit: int | None = None) -> None:
+        self.waiting = 0
+        self.under_way = 0
+        self._redis = redis
+        self._limit = limit
+
+    async def count(self) -> None:
+        """Raises `StoreUnavailable`."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for partition in range(keys.PARTITIONS):
+                pipe.xlen(keys.queue(partition))
+                pipe.xpending(keys.queue(partition), keys.WORKERS)
+            replies = await pipe.execute()
+        self.under_way = sum(summary["pending"] for summary in replies[1::2])
+        self.waiting = sum(replies[::2]) - self.under_way
+
+    def admit(self) -> None:
+        """One more run is to be created. Raises `TooBusy`."""
+        if self._limit is not None and self.waiting >= self._limit:
+            raise TooBusy(f"{self.waiting} runs are waiting for a worker: try again a little later.")
+        self.waiting += 1
