@@ -62,13 +62,12 @@ STATUS_OF: dict[RunOutcome, RunStatus] = {
     "cancelled": "interrupted",
     "interrupted": "interrupted",
     "timeout": "timeout",
-    "budget_exceeded": "error",
+    "budget_exceeded": "interrupted",
 }
 
 _MESSAGES_OF_OUTCOME = {
     "error": "The agent raised an error.",
     "timeout": "The run took too long and was stopped.",
-    "budget_exceeded": "The run's budget is spent.",
 }
 
 

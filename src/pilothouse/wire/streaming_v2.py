@@ -287,7 +287,7 @@ def _outcome(task: _Task) -> tuple[Status, str | None]:
 def _end_of(event: RunEnded) -> tuple[Status, str | None]:
     if event.outcome == "success":
         return "completed", None
-    if event.outcome == "interrupted":
+    if event.outcome in ("interrupted", "budget_exceeded"):
         return "interrupted", None
     # A cancelled run waits for nobody: `interrupted` would let clients wait for its end for ever.
     if event.outcome == "cancelled":

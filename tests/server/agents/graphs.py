@@ -45,6 +45,16 @@ async def pass_gate(path: str) -> None:
         writer.close()
 
 
+class CountingModel(EchoModel):
+    """Says how many messages there are; each answer costs 10 tokens in and 5 out."""
+
+    async def _astream(
+        self, messages: list[BaseMessage], *args: Any, **kwargs: Any
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        usage = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15}
+        yield ChatGenerationChunk(message=AIMessageChunk(content=str(len(messages)), usage_metadata=usage))
+
+
 model = EchoModel()
 
 
@@ -93,4 +103,36 @@ def adder() -> Any:
 
 
 adds = adder()
+
+
+def adder_twice() -> Any:
+    builder = StateGraph(MessagesState)
+    for node in ("first", "second"):
+        builder.add_node(node, adds)
+    builder.add_edge(START, "first")
+    builder.add_edge("first", "second")
+    builder.add_edge("second", END)
+    return builder.compile()
+
+
+adds_twice = adder_twice()
 nested = one_node("inner", echo)
+
+
+def loop(rounds: int) -> Any:
+    """Asks its model again and again."""
+    counting = CountingModel()
+
+    async def count(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [await counting.ainvoke(state["messages"])]}
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("count", count)
+    builder.add_edge(START, "count")
+    builder.add_conditional_edges(
+        "count", lambda state: END if len(state["messages"]) > rounds else "count", ["count", END]
+    )
+    return builder.compile()
+
+
+loops = loop(5)
