@@ -124,6 +124,18 @@ def _simulate_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _instances(text: str) -> tuple[int, int]:
+    """`3` is always three, `0-4` as many as are needed."""
+    least, dash, most = text.partition("-")
+    if least.isdecimal() and (most.isdecimal() or not dash):
+        numbers = int(least), int(most or least)
+        if numbers[1] >= max(numbers[0], 1):
+            return numbers
+    raise argparse.ArgumentTypeError(
+        f"{text} is no number of instances: write 3, or 0-4 for as many as are needed"
+    )
+
+
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is no number from 1 on")

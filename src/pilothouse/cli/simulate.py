@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import re
 import signal
 import socket
 import sys
@@ -20,7 +19,7 @@ _LOOPBACK = "127.0.0.1"
 def run(options: argparse.Namespace) -> int:
     overrides = {"host": _LOOPBACK, "data": options.data, "model": options.model}
     settings = load(options.path, overrides={**overrides, "log_level": options.log_level})
-    least, most = _range(options.instances)
+    least, most = options.instances
     simulated = Options(
         path=options.path,
         data=settings.data_dir,
@@ -41,32 +40,35 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _simulate(options: Options, listener: socket.socket) -> None:
-    stop = asyncio.Event()
+    stop, restart = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    opening = CloudRun(options, listener=listener, report=_say)
-    async with opening as run:
-        logs = options.data / "simulation"
-        sys.stderr.write(f"A simulated Cloud Run at {run.url} (logs of the instances in {logs})\n")
-        sys.stderr.flush()
+    loop.add_signal_handler(signal.SIGUSR1, restart.set)
+    async with CloudRun(options, listener=listener, report=_say) as run, asyncio.TaskGroup() as tasks:
+        _write(f"A simulated Cloud Run at {run.url} (the instances' logs: {options.data / 'simulation'})")
+        restarting = tasks.create_task(_restart_when(restart, run))
         await stop.wait()
+        restarting.cancel()
+
+
+async def _restart_when(told: asyncio.Event, run: CloudRun) -> None:
+    while True:
+        await told.wait()
+        told.clear()
+        try:
+            await run.restart()
+        except ConfigurationError as error:
+            _write(f"The restart was given up. {error}")
 
 
 def _say(event: Event) -> None:
-    sys.stderr.write(f"{event.at.astimezone():%H:%M:%S} {event}\n")
+    _write(f"{event.at.astimezone():%H:%M:%S} {event}")
+
+
+def _write(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
-
-
-def _range(text: str) -> tuple[int, int]:
-    """`3` is always three, `0-4` as many as needed."""
-    found = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
-    least, most = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
-    if most < max(least, 1):
-        raise ConfigurationError(
-            f"--instances {text} is no number of instances: write 3 for always three, or 0-4 for as many as are needed."
-        )
-    return least, most
 
 
 def _passed_on(options: argparse.Namespace) -> tuple[str, ...]:

@@ -7,38 +7,31 @@ from random import Random
 
 from pilothouse.simulation.instances import Instance
 
-FREEZE = timedelta(seconds=1), timedelta(seconds=20)
 _REASON = "chaos"
+_LONGEST_FREEZE = 4
+"""Times the time between two breakages."""
 
 
 async def break_things(ready: Callable[[], Sequence[Instance]], every: timedelta, seed: int | None) -> None:
-    """For ever: each time one of the four breakages, on one of the instances that are ready then."""
+    """For ever: each time one of four breakages, of one of the instances that are ready then."""
     chance = Random(seed)  # noqa: S311  nothing is secret here
-    breakages = (kill, terminate, freeze_for_a_while, cut)
+
+    async def terminate(instance: Instance) -> None:
+        """While it has requests: Cloud Run mostly waits until they have ended, but need not."""
+        await instance.stop()
+
+    async def freeze(instance: Instance) -> None:
+        """For a while: to the others it looks as if it hung."""
+        instance.pause(_REASON)
+        await asyncio.sleep(every.total_seconds() * chance.uniform(0, _LONGEST_FREEZE))
+        instance.resume(_REASON)
+
+    async def cut(instance: Instance) -> None:
+        instance.cut()
+
     async with asyncio.TaskGroup() as tasks:
         while True:
             await asyncio.sleep(every.total_seconds())
+            breakage = chance.choice((Instance.kill, terminate, freeze, cut))
             if instances := ready():
-                breakage = chance.choice(breakages)
-                tasks.create_task(breakage(chance.choice(instances), chance))
-
-
-async def kill(instance: Instance, _chance: Random) -> None:
-    await instance.kill()
-
-
-async def terminate(instance: Instance, _chance: Random) -> None:
-    """While requests run: Cloud Run mostly waits until they have ended, but need not."""
-    await instance.stop()
-
-
-async def freeze_for_a_while(instance: Instance, chance: Random) -> None:
-    """A blocked event loop, as the others see it."""
-    shortest, longest = FREEZE
-    instance.pause(_REASON)
-    await asyncio.sleep(chance.uniform(shortest.total_seconds(), longest.total_seconds()))
-    instance.resume(_REASON)
-
-
-async def cut(instance: Instance, _chance: Random) -> None:
-    instance.cut()
+                tasks.create_task(breakage(chance.choice(instances)))

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -60,6 +61,11 @@ class CloudRun:
     def ready(self) -> Sequence[Instance]:
         """Those that are given requests, oldest first."""
         return tuple(self._fleet.ready)
+
+    @property
+    def longest_wait(self) -> timedelta:
+        """So long does a request wait for an instance before it gets 429."""
+        return self._fleet.longest_wait
 
     async def kill(self, instance: Instance) -> None:
         """SIGKILL; returns when it has ended. Another takes its place if it was one of the least, or is needed."""

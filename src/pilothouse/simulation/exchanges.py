@@ -21,6 +21,7 @@ from pilothouse.simulation.messages import (
 _COOKIE = b"GAESA"
 _COOKIE_SECONDS = 30 * 24 * 3600
 _PINNED = re.compile(rb"(?:^|;)\s*GAESA=(\w+)")
+_DISCARD_SECONDS = 1
 _PIECE_BYTES = 64 * 1024
 _REASONS = {400: "Bad Request", 429: "Too Many Requests", 503: "Service Unavailable", 504: "Gateway Timeout"}
 
@@ -42,7 +43,10 @@ class Exchange:
         self._method = method
         self._body = request_body(head)
         self._upgrades = bool(head.get(b"upgrade")) and head.has_token(b"connection", b"upgrade")
-        self._sent_all = self._body.is_empty
+        self._is_read = self._body.is_empty
+        """Its body has been, to the end."""
+        self._is_sent = False
+        """An instance may have got some of it."""
         self.keeps_alive = not head.has_token(b"connection", b"close")
         """Another request may follow on this connection."""
         self.has_begun = False
@@ -58,17 +62,20 @@ class Exchange:
         """Have it answered. Raises `InstanceGone`; what the client breaks ends the task from outside."""
         cookie = [_cookie(instance)] if affinity and self.pinned != str(instance.number) else []
         async with _connected(instance) as (reader, writer):
+            self._is_sent = True
             writer.write(self._forwarded())
             sending = tasks.create_task(self._send(writer))
             try:
                 await self._reply(reader, writer, cookie)
             finally:
                 sending.cancel()
-        self.keeps_alive = self.keeps_alive and self._sent_all
+        self.keeps_alive = self.keeps_alive and self._is_read
 
     async def refuse(self, status: int, text: str) -> None:
         """Answer in the place of an instance."""
-        self.keeps_alive = self.keeps_alive and self._sent_all
+        if not self._is_sent:
+            await self._discard()
+        self.keeps_alive = self.keeps_alive and self._is_read
         connection = "keep-alive" if self.keeps_alive else "close"
         head = (
             f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: text/plain\r\n"
@@ -77,6 +84,14 @@ class Exchange:
         self._writer.write(f"{head}{text}\n".encode() if self._method != b"HEAD" else head.encode())
         with suppress(OSError):
             await self._writer.drain()
+
+    async def _discard(self) -> None:
+        """Read the body, if it comes soon: a connection that is closed with something unread loses the reply as well."""
+        with suppress(OSError, asyncio.IncompleteReadError, BadMessage):  # a timeout is an OSError
+            async with asyncio.timeout(_DISCARD_SECONDS):
+                async for _piece in self._body.pieces(self._reader):
+                    pass
+                self._is_read = True
 
     def _forwarded(self) -> bytes:
         peer = str(self._writer.get_extra_info("peername")[0]).encode()
@@ -98,7 +113,7 @@ class Exchange:
             async for piece in self._body.pieces(self._reader):
                 writer.write(piece)
                 await writer.drain()
-            self._sent_all = True
+            self._is_read = True
 
     async def _reply(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cookie: Iterable[Header]

@@ -2,11 +2,12 @@
 
 import asyncio
 import os
+import secrets
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from enum import Enum
@@ -23,6 +24,7 @@ GRACE = timedelta(seconds=10)
 _PROBE_SECONDS = 0.02
 _PROBE = f"GET /ok HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode()
 _LOG_TAIL_BYTES = 1_000
+_PORTS = range(12_000, 32_000)
 
 
 class State(Enum):
@@ -133,8 +135,8 @@ class Instance:
         if self.state is not State.READY or reason in self._pauses:
             return
         if not self._pauses:
-            self._events.record(self.number, "frozen", f"({reason})")
             self._signal(signal.SIGSTOP)
+            self._events.record(self.number, "frozen", f"({reason})")
         self._pauses.add(reason)
 
     def resume(self, reason: str) -> None:
@@ -142,8 +144,8 @@ class Instance:
         if reason in self._pauses:
             self._pauses.remove(reason)
             if not self._pauses:
-                self._events.record(self.number, "continued")
                 self._signal(signal.SIGCONT)
+                self._events.record(self.number, "continued")
 
     def cut(self) -> None:
         """Break all connections between the front door and it, in both directions at once."""
@@ -159,8 +161,8 @@ class Instance:
         if self._process:
             signal_group(self._process, number)
 
-    def _command(self) -> list[str]:
-        return [
+    def _command(self) -> Sequence[str]:
+        return self._options.command or [
             sys.executable,
             *("-m", "pilothouse", "serve", str(self._options.path)),
             *("--host", HOST),  # with K_SERVICE the default is every interface
@@ -208,9 +210,12 @@ async def _probe(port: int) -> bool:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """None of those that the system gives to connections: one could have it before the instance listens there."""
+    while True:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((HOST, port))
+            return port
 
 
 def _ending(status: int | None) -> str:

@@ -23,6 +23,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The instances' environment; without it, this process's. `PORT` and Cloud Run's own are added."""
     arguments: tuple[str, ...] = ()
     """More of the command line of `pilothouse serve`."""
+    command: tuple[str, ...] = ()
+    """What an instance runs instead of `pilothouse serve`: a program that answers `/ok` on loopback's port `PORT`."""
 
     least: Annotated[int, msgspec.Meta(ge=0)] = 0
     """So many instances are there always; with 0 the first request waits for a cold start."""
