@@ -139,3 +139,11 @@ def test_what_is_wrong_in_the_project_is_said_before_anything_starts(tmp_path: P
 
 def test_the_help_has_an_example() -> None:
     assert "Example: pilothouse simulate ./my-agent --instances 3" in start("simulate", "--help").stdout
+
+
+def test_the_page_tells_every_option(repository: Path) -> None:
+    page = (repository / "docs" / "simulate.md").read_text()
+    own = set(re.findall(r"--[a-z][a-z-]*", start("simulate", "--help").stdout))
+    told = set(re.findall(r"--[a-z][a-z-]*", page))
+    assert told - own == set()
+    assert own - told == {"--help", "--port", "--data", "--model", "--log-level"}

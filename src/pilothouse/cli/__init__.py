@@ -88,6 +88,7 @@ def _simulate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8080, help="the front door's port (default 8080)")
     parser.add_argument(
         "--instances",
+        type=_instances,
         default="2",
         metavar="N",
         help="how many: 3, or 0-4 for as many as are needed (default 2)",
@@ -125,7 +126,7 @@ def _simulate_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _instances(text: str) -> tuple[int, int]:
-    """`3` is always three, `0-4` as many as are needed."""
+    """The least and the most: `3` is always three, `0-4` as many as are needed."""
     least, dash, most = text.partition("-")
     if least.isdecimal() and (most.isdecimal() or not dash):
         numbers = int(least), int(most or least)
