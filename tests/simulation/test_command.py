@@ -22,6 +22,7 @@ async def echo(messages):
     yield messages[-1].content
 """
 DEADLINE_SECONDS = 40
+READY = r"Cloud Run at (http://\S+)"
 
 
 @pytest.fixture
@@ -38,7 +39,10 @@ def echo(tmp_path: Path) -> Path:
 class Simulator:
     process: subprocess.Popen[str]
     log: Path
-    url: str = ""
+
+    @property
+    def url(self) -> str:
+        return self.until(READY)[1]
 
     def output(self) -> str:
         return self.log.read_text()
@@ -57,8 +61,8 @@ class Simulator:
 
 
 @contextmanager
-def simulating(path: Path, *options: str) -> Iterator[Simulator]:
-    """`pilothouse simulate PATH`, ready."""
+def simulating(path: Path, *options: str, until: str = READY) -> Iterator[Simulator]:
+    """`pilothouse simulate PATH`, when it has said that it is ready, or else."""
     data, log = path.parent / "data", path.parent / "simulator.log"
     command = [sys.executable, "-m", "pilothouse", "simulate", str(path), "--data", str(data), "--port", "0"]
     with (
@@ -67,7 +71,7 @@ def simulating(path: Path, *options: str) -> Iterator[Simulator]:
     ):
         simulator = Simulator(process, log)
         try:
-            simulator.url = simulator.until(r"Cloud Run at (http://\S+)")[1]
+            simulator.until(until)
             yield simulator
         finally:
             process.terminate()
@@ -92,7 +96,8 @@ def test_it_serves_says_what_happens_and_ends_cleanly(echo: Path) -> None:
         assert simulator.process.wait(20) == 0
         assert not any(child.is_running() for child in children)
         for number in (1, 2):
-            assert f"instance {number} ended with status 0\n" in simulator.output()
+            ended = rf"instance {number} stopping\n(?s:.*)instance {number} ended "
+            assert re.search(ended, simulator.output())
         assert "Traceback" not in simulator.output()
     assert "you said" not in (echo.parent / "data" / "simulation" / "instance-1.log").read_text()
 
@@ -102,6 +107,18 @@ def test_a_signal_makes_a_rolling_restart(echo: Path) -> None:
         simulator.process.send_signal(signal.SIGUSR1)
         simulator.until(r"instance 2 ready(?s:.*)instance 1 stopping(?s:.*)instance 1 ended")
         assert say(simulator, "hello") == "you said hello"
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_it_ends_while_its_instances_start(echo: Path, signals: int) -> None:
+    with simulating(echo, "--instances", "2", until=r"instance 2 started") as simulator:
+        children = simulator.descendants()
+        for _ in range(signals):
+            simulator.process.send_signal(signal.SIGTERM)
+        assert simulator.process.wait(20) == 0
+        assert len(children) >= 2
+        assert not any(child.is_running() for child in children)
+        assert "Traceback" not in simulator.output()
 
 
 def test_nothing_is_left_when_it_is_killed(echo: Path) -> None:

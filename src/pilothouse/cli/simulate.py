@@ -5,6 +5,7 @@ import asyncio
 import signal
 import socket
 import sys
+from contextlib import suppress
 from datetime import timedelta
 
 from pilothouse.cli.hosting import listen
@@ -40,26 +41,26 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _simulate(options: Options, listener: socket.socket) -> None:
-    stop, restart = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
+    """Until a signal: the first one stops the instances as Cloud Run does, another one kills them."""
+    loop, this, restart = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
+    assert this
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, this.cancel)
     loop.add_signal_handler(signal.SIGUSR1, restart.set)
-    async with CloudRun(options, listener=listener, report=_say) as run, asyncio.TaskGroup() as tasks:
-        _write(f"A simulated Cloud Run at {run.url} (the instances' logs: {options.data / 'simulation'})")
-        restarting = tasks.create_task(_restart_when(restart, run))
-        await stop.wait()
-        restarting.cancel()
+    with suppress(asyncio.CancelledError):
+        async with CloudRun(options, listener=listener, report=_say) as run:
+            _write(f"A simulated Cloud Run at {run.url} (the instances' logs: {options.data / 'simulation'})")
+            while True:
+                await restart.wait()
+                restart.clear()
+                await _restart(run)
 
 
-async def _restart_when(told: asyncio.Event, run: CloudRun) -> None:
-    while True:
-        await told.wait()
-        told.clear()
-        try:
-            await run.restart()
-        except ConfigurationError as error:
-            _write(f"The restart was given up. {error}")
+async def _restart(run: CloudRun) -> None:
+    try:
+        await run.restart()
+    except ConfigurationError as error:
+        _write(f"The restart was given up. {error}")
 
 
 def _say(event: Event) -> None:

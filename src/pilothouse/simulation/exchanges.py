@@ -67,6 +67,8 @@ class Exchange:
             sending = tasks.create_task(self._send(writer))
             try:
                 await self._reply(reader, writer, cookie)
+            except BadMessage as error:
+                raise InstanceGone from error
             finally:
                 sending.cancel()
         self.keeps_alive = self.keeps_alive and self._is_read
@@ -109,11 +111,13 @@ class Exchange:
 
     async def _send(self, writer: asyncio.StreamWriter) -> None:
         """Pass the body on. What breaks here the other direction tells too."""
-        with suppress(OSError, asyncio.IncompleteReadError, BadMessage):
+        try:
             async for piece in self._body.pieces(self._reader):
                 writer.write(piece)
                 await writer.drain()
             self._is_read = True
+        except (OSError, asyncio.IncompleteReadError, BadMessage):
+            writer.transport.abort()
 
     async def _reply(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cookie: Iterable[Header]
