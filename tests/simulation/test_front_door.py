@@ -196,14 +196,15 @@ def test_connections_to_an_instance_can_be_cut_while_it_goes_on(simulate: Simula
     simulate(scenario, least=1)
 
 
-def test_a_body_that_is_malformed_ends_the_request(simulate: Simulate) -> None:
+@pytest.mark.parametrize("size", ["not a size", "-5", "0x5", ""])
+def test_a_body_that_is_malformed_ends_the_request(simulate: Simulate, size: str) -> None:
     async def scenario(served: Service) -> None:
         gate = await served.gate()
         async with raw(served) as (reader, writer):
             writer.write(f"POST /hold?gate={gate.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n".encode())
             writer.write(b"Transfer-Encoding: chunked\r\n\r\n")
             await gate.reached.wait()
-            writer.write(b"not a size\r\n")
+            writer.write(f"{size}\r\n".encode())
             assert (await reader.read()).startswith(b"HTTP/1.1 503 ")
             await gate.left.wait()
 

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import psutil
@@ -33,6 +34,15 @@ def test_one_that_does_not_start_is_said_with_the_end_of_its_log(simulate: Simul
 
     with pytest.raises(ConfigurationError, match=r"did not start.*instance-1\.log.*\n.*the disk is full"):
         simulate(scenario, least=1, environ=environment({"REFUSE_TO_START": "the disk is full"}))
+
+
+def test_a_data_directory_that_cannot_be_made_is_said(simulate: Simulate, tmp_path: Path) -> None:
+    async def scenario(served: Service) -> None:
+        raise AssertionError
+
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match=r"file/simulation can't be made.*--data"):
+        simulate(scenario, data=tmp_path / "file")
 
 
 def test_requests_for_one_that_does_not_start_get_429(simulate: Simulate) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -49,7 +50,7 @@ async def _simulate(options: Options, listener: socket.socket) -> None:
     loop.add_signal_handler(signal.SIGUSR1, restart.set)
     with suppress(asyncio.CancelledError):
         async with CloudRun(options, listener=listener, report=_say) as run:
-            _write(f"A simulated Cloud Run at {run.url} (the instances' logs: {options.data / 'simulation'})")
+            _write(f"A simulated Cloud Run at {run.url} (process {os.getpid()}; logs in {options.logs})")
             while True:
                 await restart.wait()
                 restart.clear()

@@ -5,11 +5,13 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import msgspec
 
+from pilothouse.errors import ConfigurationError
 from pilothouse.settings import Settings
 from pilothouse.simulation.chaos import break_things
 from pilothouse.simulation.cpu import CpuAlways, CpuDuringRequests
@@ -107,6 +109,7 @@ class CloudRun:
         await self._stack.aclose()
 
     async def _open(self) -> None:
+        _make(self._options.logs)
         enter = self._stack.enter_async_context
         listener = self._listener or self._stack.enter_context(socket.create_server((HOST, 0)))
         self._port = int(listener.getsockname()[1])
@@ -128,6 +131,15 @@ class CloudRun:
             )
         self._stack.callback(_cancel, background)
         self._stack.callback(door.close)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder} can't be made: {error.strerror}. Choose another data directory with --data."
+        ) from error
 
 
 def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:

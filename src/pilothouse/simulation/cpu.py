@@ -34,9 +34,9 @@ class CpuDuringRequests:
         instance.resume(_REASON)
 
     def idle(self, instance: Instance) -> None:
-        asyncio.get_running_loop().call_later(_IDLE_SECONDS, _freeze_if_idle, instance, instance.served)
+        asyncio.get_running_loop().call_later(_IDLE_SECONDS, _freeze_if_idle, instance, instance.given)
 
 
-def _freeze_if_idle(instance: Instance, served: int) -> None:
-    if not instance.in_flight and instance.served == served:
+def _freeze_if_idle(instance: Instance, given: int) -> None:
+    if not instance.in_flight and instance.given == given:
         instance.pause(_REASON)

@@ -71,10 +71,10 @@ class Fleet:
     def _take(self, pinned: str | None = None) -> Instance | None:
         free = [each for each in self.ready if each.in_flight < self._options.concurrency]
         chosen = next((each for each in free if str(each.number) == pinned), None)
-        chosen = chosen or min(free, key=lambda each: (each.in_flight, each.served), default=None)
+        chosen = chosen or min(free, key=lambda each: (each.in_flight, each.given), default=None)
         if chosen:
             chosen.in_flight += 1
-            chosen.served += 1
+            chosen.given += 1
             self._cpu.busy(chosen)
         return chosen
 

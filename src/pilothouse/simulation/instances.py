@@ -35,17 +35,18 @@ class State(Enum):
 
 
 class Instance:
-    """`connections` are the front door's to it, `in_flight` the requests that it was given and has not answered."""
+    """`given` counts the requests that it was given, `in_flight` those of them that are not answered; `connections` are the
+    front door's to it."""
 
     def __init__(self, number: int, revision: str, options: Options, events: Events) -> None:
         self.number = number
         self.port = _free_port()
-        self.log = options.data / "simulation" / f"instance-{number}.log"
+        self.log = options.logs / f"instance-{number}.log"
         self.state = State.STARTING
         self.startup = timedelta()
         """How long it took until it was ready."""
         self.in_flight = 0
-        self.served = 0
+        self.given = 0
         self.idle_since = 0.0
         self.connections: set[asyncio.WriteTransport] = set()
         self.settled = asyncio.Event()
@@ -72,7 +73,6 @@ class Instance:
 
     async def live(self, leash: Leash, on_change: Callable[[], None]) -> None:
         """Start it and return when it has ended; `on_change` is called after each change of its state."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
         try:
             async with leash.process(self._command(), self._environ(), self.log) as process:
                 self._process = process

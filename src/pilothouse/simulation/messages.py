@@ -4,6 +4,7 @@ A body is passed on as the bytes it came in, chunks with their sizes included: n
 """
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Iterable
 from typing import Self
 
@@ -11,9 +12,11 @@ import msgspec
 
 MAX_HEAD_BYTES = 64 * 1024
 _PIECE_BYTES = 64 * 1024
+_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;|\r\n)")
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection"})
 
 Header = tuple[bytes, bytes]
+CHUNKED = -1
 
 
 class BadMessage(Exception):
@@ -52,7 +55,7 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Body(msgspec.Struct, frozen=True):
-    """Where it ends: after `length` bytes, after the last chunk (-1), or with the connection (None)."""
+    """Where it ends: after `length` bytes, after the last chunk (`CHUNKED`), or with the connection (None)."""
 
     length: int | None
 
@@ -72,9 +75,6 @@ class Body(msgspec.Struct, frozen=True):
         else:
             async for piece in _exactly(reader, self.length):
                 yield piece
-
-
-CHUNKED = -1
 
 
 def request_body(head: Head) -> Body:
@@ -139,11 +139,10 @@ async def _exactly(reader: asyncio.StreamReader, length: int) -> AsyncGenerator[
 async def _chunks(reader: asyncio.StreamReader) -> AsyncGenerator[bytes]:
     while True:
         line = await _line(reader)
-        size = line.partition(b";")[0].strip()
-        try:
-            length = int(size, 16)
-        except ValueError as error:
-            raise BadMessage("a chunk is malformed") from error
+        size = _SIZE.match(line)
+        if not size:
+            raise BadMessage("a chunk is malformed")
+        length = int(size[1], 16)
         yield line
         if not length:
             break

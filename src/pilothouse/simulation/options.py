@@ -16,7 +16,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     path: Path
     """What is served: a folder with `pilothouse.toml` or `langgraph.json`, or such a file."""
     data: Path
-    """Where the embedded servers keep their files; the instances share them. Their logs are in `simulation` there."""
+    """Where the embedded servers keep their files; the instances share them."""
     redis: str | None = None
     """The Redis that they share; without it, the embedded one runs as long as the simulation."""
     environ: Mapping[str, str] | None = None
@@ -44,3 +44,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """So often does something break."""
     seed: int | None = None
     """Of chaos: the same seed breaks the same things in the same order."""
+
+    @property
+    def logs(self) -> Path:
+        """The folder of what the instances write."""
+        return self.data / "simulation"
