@@ -1,6 +1,7 @@
 """The command line: `pilothouse COMMAND`. Each command is a module of its own, imported when it is asked for."""
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -82,6 +83,76 @@ def _new_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _simulate_options(parser: argparse.ArgumentParser) -> None:
+    _work_options(parser)
+    parser.add_argument("--port", type=int, default=8080, help="the front door's port (default 8080)")
+    parser.add_argument(
+        "--instances",
+        type=_instances,
+        default="2",
+        metavar="N",
+        help="how many: 3, or 0-4 for as many as are needed (default 2)",
+    )
+    parser.add_argument(
+        "--concurrency",
+        type=_count,
+        default=80,
+        help="requests that an instance is given at once (default 80)",
+    )
+    parser.add_argument(
+        "--timeout", type=_seconds, default=300, help="the request timeout in seconds (default 300)"
+    )
+    parser.add_argument(
+        "--idle",
+        type=_seconds,
+        default=900,
+        help="stop an instance that is not needed after so many seconds (default 900)",
+    )
+    parser.add_argument(
+        "--cpu",
+        choices=["always", "request"],
+        default="always",
+        help="request: freeze instances that have no request (default always)",
+    )
+    parser.add_argument(
+        "--session-affinity", action="store_true", help="keep a client on its instance, by a cookie"
+    )
+    parser.add_argument(
+        "--chaos",
+        type=_seconds,
+        metavar="SECONDS",
+        help="so often kill, stop, freeze or cut off an instance",
+    )
+
+
+def _instances(text: str) -> tuple[int, int]:
+    """The least and the most: `3` is always three, `0-4` as many as are needed."""
+    least, dash, most = text.partition("-")
+    if least.isdecimal() and (most.isdecimal() or not dash):
+        numbers = int(least), int(most or least)
+        if numbers[1] >= max(numbers[0], 1):
+            return numbers
+    raise argparse.ArgumentTypeError(
+        f"{text} is no number of instances: write 3, or 0-4 for as many as are needed"
+    )
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1 on")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds above 0")
+    return number
+
+
 _COMMANDS = {
     "serve": (
         "serve agents: the API and the page",
@@ -91,6 +162,11 @@ _COMMANDS = {
     "work": ("execute runs, with no API", "pilothouse work ./my-agent", _work_options),
     "chat": ("talk to an agent in the terminal", 'pilothouse chat -m "what is 17% of 2340?"', _chat_options),
     "doctor": ("check every part and say how to fix it", "pilothouse doctor", _serving_options),
+    "simulate": (
+        "serve agents on a simulated Cloud Run: several instances behind a front door",
+        "pilothouse simulate ./my-agent --instances 3 --chaos 20",
+        _simulate_options,
+    ),
     "new": (
         "make a small project to start from",
         "pilothouse new harbour && pilothouse serve harbour",
