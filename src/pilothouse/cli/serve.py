@@ -9,7 +9,7 @@ import sys
 from pilothouse import __version__
 from pilothouse.cli import logs
 from pilothouse.cli.hosting import listen, open_server, url_of
-from pilothouse.cli.loops import run_async
+from pilothouse.cli.loops import leave_threads, run_async
 from pilothouse.cli.progress import Progress
 from pilothouse.settings import Settings, load
 
@@ -20,6 +20,7 @@ def run(options: argparse.Namespace) -> int:
     logs.configure(settings.log_level, settings.log_format)
     with listen(settings.host, settings.port) as listener:
         run_async(_serve(settings, listener))
+    leave_threads()
     return 0
 
 

@@ -5,7 +5,7 @@ import asyncio
 import signal
 
 from pilothouse.cli import logs
-from pilothouse.cli.loops import run_async
+from pilothouse.cli.loops import leave_threads, run_async
 from pilothouse.cli.progress import Progress
 from pilothouse.settings import Settings, load
 from pilothouse.wiring import open_app
@@ -16,6 +16,7 @@ def run(options: argparse.Namespace) -> int:
     settings = load(options.path, overrides={**overrides, "host": "127.0.0.1"})
     logs.configure(settings.log_level, settings.log_format)
     run_async(_work(settings))
+    leave_threads()
     return 0
 
 
