@@ -74,14 +74,15 @@ class Instance:
 async def instance(url: str, caps: Caps = UNLIMITED) -> AsyncIterator[Instance]:
     redis = connect(url)
     tails, signals, backlog = Tails(), Signals(redis), Backlog(redis, caps.waiting_runs)
+    queue = RedisRunQueue(redis, tails, signals, TTL, backlog)
     async with asyncio.TaskGroup() as tasks:
         listening = tasks.create_task(signals.run())
         one = Instance(
             redis,
             RedisThreads(redis, TTL),
-            RedisRuns(redis, TTL, backlog, caps),
+            RedisRuns(redis, TTL, backlog, caps, queue),
             RedisRunLog(redis, tails, signals),
-            RedisRunQueue(redis, tails, signals, TTL, backlog),
+            queue,
             tasks,
             asyncio.Event(),
             backlog,

@@ -7,6 +7,7 @@ from redis.asyncio.client import Pipeline
 from redis.exceptions import (
     ConnectionError,  # noqa: A004  redis-py's name
     MasterDownError,
+    NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     TimeoutError,  # noqa: A004  redis-py's name
@@ -38,9 +39,18 @@ class Client(Redis):
 
 
 class _Pipeline(Pipeline):
+    """Does not ask each time whether the server has its scripts: where it has not, they are loaded and all commands sent again.
+    So commands that stand beside a script must be harmless twice."""
+
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        commands, scripts = self.command_stack, self.scripts
+        self.scripts = set()
         try:
-            return await super().execute(raise_on_error)
+            try:
+                return await super().execute(raise_on_error)
+            except NoScriptError:
+                self.command_stack, self.scripts = commands, scripts
+                return await super().execute(raise_on_error)
         except _REFUSALS as error:
             raise _unavailable(error) from error
 

@@ -36,13 +36,14 @@ async def open_run_stores(settings: Settings) -> AsyncGenerator[RunStores]:
         ttl = timedelta(days=settings.thread_ttl_days)
         tails, signals = Tails(), Signals(redis)
         backlog = Backlog(redis, settings.limits.waiting_runs)
+        queue = RedisRunQueue(redis, tails, signals, ttl, backlog)
         caps = Caps(settings.limits.user_runs, settings.limits.waiting_runs)
         yield RunStores(
             redis=redis,
             threads=RedisThreads(redis, ttl),
-            runs=RedisRuns(redis, ttl, backlog, caps),
+            runs=RedisRuns(redis, ttl, backlog, caps, queue),
             log=RedisRunLog(redis, tails, signals),
-            queue=RedisRunQueue(redis, tails, signals, ttl, backlog),
+            queue=queue,
             signals=signals,
             ttl=ttl,
         )

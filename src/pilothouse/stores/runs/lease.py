@@ -104,6 +104,10 @@ class RedisLease:
         self.usage = run.usage
         self._saved_usage = encode_usage(run.usage)
 
+    def close(self) -> None:
+        """Nothing more will be written with it."""
+        self._tail.end()
+
     async def append(self, events: Sequence[RunEvent]) -> None:
         now = now_ms()
         payloads = [encode_event(event) for event in events]

@@ -12,8 +12,9 @@ import asyncio
 import logging
 import random
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import TypeAlias, TypeVar, cast
@@ -21,9 +22,9 @@ from typing import TypeAlias, TypeVar, cast
 from redis.exceptions import RedisError, ResponseError
 
 from pilothouse.errors import StoreUnavailable
-from pilothouse.events import Offset, RunId, ThreadId
+from pilothouse.events import Offset, Record, RunId, ThreadId
 from pilothouse.ports.principals import Principal, UserId
-from pilothouse.ports.runs import CancelAction, RunLease
+from pilothouse.ports.runs import CancelAction, Run, RunLease
 from pilothouse.stores import keys
 from pilothouse.stores.client import Redis, stop_if_cancelled
 from pilothouse.stores.runs import scripts
@@ -67,8 +68,26 @@ class RedisRunQueue:
         self._consumer = secrets.token_hex(8)
         self._leases: dict[RunId, RedisLease] = {}
         self._streams = [keys.queue(partition) for partition in range(keys.PARTITIONS)]
+        self._worker: _Worker | None = None
+        """While this process takes runs."""
         self._failed_at = -_LAPSE.total_seconds()
         """When Redis was away last, by the loop's clock."""
+
+    @contextmanager
+    def offer(self) -> "Generator[Offer]":
+        """A slot for a run that is created within the block, where less than half of them are in use: the others are for the
+        queue, so that other workers get their share."""
+        worker = self._worker
+        if worker is None or 2 * worker.room.left <= worker.room.slots:
+            yield Offer("", None, self)
+            return
+        worker.room.enter()
+        offer = Offer(self._consumer, worker, self)
+        try:
+            yield offer
+        finally:
+            if not offer.is_taken:
+                worker.room.leave()
 
     def hand_over(self) -> None:
         for lease in tuple(self._leases.values()):
@@ -101,6 +120,10 @@ class RedisRunQueue:
                 def start(run_id: RunId, entry: bytes) -> None:
                     tasks.create_task(self._handle(run_id, entry, handle, room))
 
+                def begin(lease: RedisLease) -> None:
+                    tasks.create_task(self._handle_begun(lease, handle, room))
+
+                self._worker = _Worker(room, start, begin)
                 taking = [
                     tasks.create_task(self._take(start, room)),
                     tasks.create_task(self._every(_LAPSE / 4, lambda: self._take_over(start, room))),
@@ -112,6 +135,7 @@ class RedisRunQueue:
                     tasks.create_task(self._every(_BURY_EVERY, lambda: self._bury(bury))),
                 ]
                 await stopping.wait()
+                self._worker = None
                 for task in taking:
                     task.cancel()
                 await room.idle.wait()
@@ -167,46 +191,43 @@ class RedisRunQueue:
                     room.enter()
                     start(run_id, entry)
 
-    async def _handle(
-        self,
-        run_id: RunId,
-        entry: bytes,
-        handle: Callable[[RunLease], Awaitable[None]],
-        room: "_Room",
-    ) -> None:
+    async def _handle(self, run_id: RunId, entry: bytes, handle: "_Handle", room: "_Room") -> None:
+        prefix = keys.prefix(keys.partition_of_run(run_id))
+        args = [prefix, entry, now_ms(), self._consumer]
         try:
-            async with self._lease(run_id, entry) as lease:
-                if lease is not None:
-                    await handle(lease)
+            fields = pairs(await self._begin(keys=[keys.run(run_id)], args=args))
         except StoreUnavailable as error:
             logger.warning("run could not begin", extra={"run_id": run_id, "cause": str(error)})
-        finally:
+            fields = {}
+        except BaseException:
             room.leave()
-
-    @asynccontextmanager
-    async def _lease(self, run_id: RunId, entry: bytes) -> "AsyncGenerator[RedisLease | None]":
-        prefix = keys.prefix(keys.partition_of_run(run_id))
-        fields = pairs(
-            await self._begin(keys=[keys.run(run_id)], args=[prefix, entry, now_ms(), self._consumer])
-        )
+            raise
         if not fields:
-            yield None
+            room.leave()
             return
         run = run_from(run_id, fields)
-        tail = self._tails.open(run_id, run.principal, run.thread_id)
-        last = Offset(int(fields[b"offset"]) + (run.attempt > 1))
-        lease = RedisLease(self._lease_scripts, run, entry, tail, last)
-        self._leases[run_id] = lease
-        tail.begin(last)
+        lease = self.open_lease(run, entry, Offset(int(fields[b"offset"]) + (run.attempt > 1)))
         if b"cancel" in fields:
             lease.stop.set(cast("CancelAction", fields[b"cancel"].decode()))
+        await self._handle_begun(lease, handle, room)
+
+    def open_lease(self, run: Run, entry: bytes, last: Offset, records: Sequence[Record] = ()) -> RedisLease:
+        """`last` is the newest offset of the run's log, `records` what is known of it."""
+        tail = self._tails.open(run.run_id, run.principal, run.thread_id)
+        tail.begin(Offset(last - len(records)))
+        tail.push(records)
+        lease = self._leases[run.run_id] = RedisLease(self._lease_scripts, run, entry, tail, last)
+        return lease
+
+    async def _handle_begun(self, lease: RedisLease, handle: "_Handle", room: "_Room") -> None:
         try:
-            yield lease
+            await handle(lease)
         finally:
-            tail.end()
-            self._tails.close(run_id)
-            if self._leases.get(run_id) is lease:
-                del self._leases[run_id]
+            lease.close()
+            self._tails.close(lease.run.run_id)
+            if self._leases.get(lease.run.run_id) is lease:
+                del self._leases[lease.run.run_id]
+            room.leave()
 
     async def _renew_leases(self) -> None:
         by_partition: dict[int, list[RedisLease]] = {}
@@ -262,6 +283,7 @@ class RedisRunQueue:
                     await self._make_groups()
 
 
+_Handle: TypeAlias = Callable[[RunLease], Awaitable[None]]
 _Start: TypeAlias = Callable[[RunId, bytes], None]
 
 
@@ -269,10 +291,9 @@ class _Room:
     """How many more runs this worker can take."""
 
     def __init__(self, slots: int) -> None:
-        self.left = slots
+        self.slots = self.left = slots
         self.idle = asyncio.Event()
         """Set while no run is under way."""
-        self._slots = slots
         self._some = asyncio.Event()
         self._count(0)
 
@@ -289,8 +310,37 @@ class _Room:
 
     def _count(self, change: int) -> None:
         self.left += change
-        for event, holds in ((self._some, self.left > 0), (self.idle, self.left == self._slots)):
+        for event, holds in ((self._some, self.left > 0), (self.idle, self.left == self.slots)):
             if holds:
                 event.set()
             else:
                 event.clear()
+
+
+@dataclass(frozen=True)
+class _Worker:
+    room: _Room
+    start: _Start
+    begin: Callable[[RedisLease], None]
+
+
+class Offer:
+    """A slot of this process for a run that is being created; none where the `consumer` is empty."""
+
+    def __init__(self, consumer: str, worker: _Worker | None, queue: RedisRunQueue) -> None:
+        self.consumer = consumer
+        self.is_taken = False
+        self._worker = worker
+        self._queue = queue
+
+    def begin(self, run: Run, entry: bytes, started: Record) -> None:
+        """Work on the run, whose log so far is this record."""
+        assert self._worker is not None, "only who offers a slot is given a run"
+        self.is_taken = True
+        self._worker.begin(self._queue.open_lease(run, entry, started.offset, [started]))
+
+    def start(self, run_id: RunId, entry: bytes) -> None:
+        """Work on a run that waited longer than the one that was created."""
+        assert self._worker is not None, "only who offers a slot is given a run"
+        self.is_taken = True
+        self._worker.start(run_id, entry)

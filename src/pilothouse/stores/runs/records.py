@@ -50,8 +50,11 @@ def request_from(stored: bytes) -> RunInput:
     return msgspec.structs.replace(_request.decode(_encode(fields)), **passed_on)
 
 
+def outcome_from(stored: bytes | None) -> RunOutcome | None:
+    return cast("RunOutcome", stored.decode()) if stored else None
+
+
 def run_from(run_id: RunId, fields: Mapping[bytes, bytes]) -> Run:
-    after = fields.get(b"after")
     return Run(
         run_id=run_id,
         thread_id=ThreadId(fields[b"thread"].decode()),
@@ -68,7 +71,7 @@ def run_from(run_id: RunId, fields: Mapping[bytes, bytes]) -> Run:
         number=int(fields.get(b"number", 0)),
         begun_at_ms=int(fields.get(b"begun", 0)),
         usage=_usage.decode(fields.get(b"usage", b"{}")),
-        after=cast("RunOutcome", after.decode()) if after else None,
+        after=outcome_from(fields.get(b"after")),
     )
 
 

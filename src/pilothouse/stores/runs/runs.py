@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from pilothouse.errors import Conflict, InvalidRequest, TooBusy
-from pilothouse.events import Attempt, RunEnded, RunId, RunStarted, ThreadId
+from pilothouse.events import Attempt, Offset, Record, RunEnded, RunId, RunStarted, ThreadId
 from pilothouse.ports.principals import Principal
 from pilothouse.ports.runs import CancelAction, NewRun, Run, RunStatus
 from pilothouse.stores import keys
@@ -17,7 +17,8 @@ from pilothouse.stores.client import Redis
 from pilothouse.stores.runs import scripts
 from pilothouse.stores.runs.backlog import Backlog
 from pilothouse.stores.runs.log import encode_event, no_such_run
-from pilothouse.stores.runs.records import now_ms, run_fields, run_from
+from pilothouse.stores.runs.queue import RedisRunQueue
+from pilothouse.stores.runs.records import now_ms, outcome_from, run_fields, run_from
 from pilothouse.stores.runs.threads import milliseconds, no_such_thread
 from pilothouse.stores.runs.uuid7 import uuid7
 
@@ -75,7 +76,10 @@ def new_run_id(thread_id: ThreadId) -> RunId:
 class RedisRuns:
     """The port `Runs`. A run lives for `ttl` after its end."""
 
-    def __init__(self, redis: Redis, ttl: timedelta, backlog: Backlog, caps: Caps) -> None:
+    def __init__(
+        self, redis: Redis, ttl: timedelta, backlog: Backlog, caps: Caps, queue: RedisRunQueue
+    ) -> None:
+        self._queue = queue
         self._redis = redis
         self._backlog = backlog
         self._caps = caps
@@ -91,9 +95,16 @@ class RedisRuns:
         if self._caps.user_runs is not None:
             await self._admit_user(principal, run_id, self._caps.user_runs)
         prefix = keys.prefix(keys.partition_of_run(run_id))
-        started = encode_event(RunStarted(run_id, new.thread_id, new.agent_id, Attempt(1)))
+        started = RunStarted(run_id, new.thread_id, new.agent_id, Attempt(1))
         due = now + milliseconds(new.delay) if new.delay else 0
-        about = (new.if_thread_missing, new.multitask_strategy, started, CANCELLED, due, new.agent_id)
+        about = (
+            new.if_thread_missing,
+            new.multitask_strategy,
+            encode_event(started),
+            CANCELLED,
+            due,
+            new.agent_id,
+        )
         once = (
             new.idempotency_key or "",
             _KEY_LASTS_MS,
@@ -101,18 +112,7 @@ class RedisRuns:
             int(new.resumes),
             self._caps.waiting_runs or "",
         )
-        async with self._redis.pipeline(transaction=False) as pipe:
-            if not new.delete_thread_after:
-                pipe.zadd(keys.threads(principal), {new.thread_id: now})
-            await self._create(
-                keys=[keys.thread(principal, new.thread_id), keys.run(run_id)],
-                args=[prefix, run_id, now, self._ttl, *about, *once, *run_fields(principal, new, now)],
-                client=pipe,
-            )
-            *_, answer = await pipe.execute()
-        if answer != b"ok":
-            return await self.get(principal, new.thread_id, _earlier_run(answer, new))
-        return Run(
+        run = Run(
             run_id=run_id,
             thread_id=new.thread_id,
             agent_id=new.agent_id,
@@ -124,6 +124,32 @@ class RedisRuns:
             multitask_strategy=new.multitask_strategy,
             delete_thread_after=new.delete_thread_after,
         )
+        with self._queue.offer() as offer:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                if not new.delete_thread_after:
+                    pipe.zadd(keys.threads(principal), {new.thread_id: now})
+                await self._create(
+                    keys=[keys.thread(principal, new.thread_id), keys.run(run_id)],
+                    args=[
+                        *(prefix, run_id, now, self._ttl, *about, *once, offer.consumer),
+                        *run_fields(principal, new, now),
+                    ],
+                    client=pipe,
+                )
+                *_, answer = await pipe.execute()
+            match answer:
+                case [b"begun", bytes(entry), bytes(last)]:
+                    begun = msgspec.structs.replace(
+                        run, status="running", attempt=Attempt(1), begun_at_ms=now, after=outcome_from(last)
+                    )
+                    offer.begin(begun, entry, Record(Offset(1), started, now))
+                case [b"other", bytes(entry), bytes(other)]:
+                    offer.start(RunId(other.decode()), entry)
+                case b"ok":
+                    pass
+                case _:
+                    return await self.get(principal, new.thread_id, _earlier_run(answer, new))
+        return run
 
     async def _admit_user(self, principal: Principal, run_id: RunId, limit: int) -> None:
         """Count a new run. Those that have ended are found out when the limit is reached, not when they end."""

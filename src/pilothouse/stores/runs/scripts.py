@@ -107,13 +107,13 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1
 """
 
-# KEYS thread run; ARGV prefix id now ttl if_missing strategy started cancelled due agent key key_ttl digest resumes waiting_limit, then the
-# run's fields -> 'ok' | 'missing' | 'busy' | 'full' | 'answered' | 'reused' | the id of the run that was created with this key before
+# KEYS thread run; ARGV prefix id now ttl if_missing strategy started cancelled due agent key key_ttl digest resumes waiting_limit
+# consumer, then the run's fields -> 'ok' | 'missing' | 'busy' | 'full' | 'answered' | 'reused' | the id of the run that was created with this key before
 CREATE_RUN = (
     PRELUDE
     + """
 local prefix, id, now, ttl, if_missing, strategy, started, cancelled, due, agent = unpack(ARGV, 1, 10)
-local key, key_ttl, digest, resumes, waiting_limit = unpack(ARGV, 11, 15)
+local key, key_ttl, digest, resumes, waiting_limit, consumer = unpack(ARGV, 11, 16)
 local thread, run = KEYS[1], KEYS[2]
 if redis.call('EXISTS', thread) == 0 then
   if if_missing == 'reject' then return 'missing' end
@@ -129,7 +129,7 @@ if active and strategy == 'reject' then return 'busy' end
 if resumes == '1' and (active and strategy == 'enqueue' or not active and last == 'success') then return 'answered' end
 if active and waiting_limit ~= '' and redis.call('LLEN', thread .. ':waiting') >= tonumber(waiting_limit) then return 'full' end
 if key ~= '' then redis.call('SET', thread .. ':key:' .. key, id, 'PX', key_ttl) end
-redis.call('HSET', run, 'status', 'pending', 'attempt', 0, 'digest', digest, unpack(ARGV, 16))
+redis.call('HSET', run, 'status', 'pending', 'attempt', 0, 'digest', digest, unpack(ARGV, 17))
 append(run, started, now)
 redis.call('RPUSH', thread .. ':runs', id)
 redis.call('HSET', thread, 'updated', now, 'graph', agent)
@@ -149,7 +149,15 @@ else
   if not active then next_run(prefix, thread) end
 end
 expire(thread, run, ttl)
-return 'ok'
+if consumer == '' or redis.call('HEXISTS', run, 'entry') == 0 then return 'ok' end
+local queue = prefix .. ':queue'
+local read = redis.call('XREADGROUP', 'GROUP', 'workers', consumer, 'COUNT', 1, 'STREAMS', queue, '>')
+if not read then return 'ok' end
+local entry, taken = read[1][2][1][1], read[1][2][1][2][2]
+if taken ~= id then return {'other', entry, taken} end
+redis.call('HSET', run, 'status', 'running', 'attempt', 1, 'begun', now, 'updated', now)
+number(prefix, id)
+return {'begun', entry, last or ''}
 """
 )
 
