@@ -42,7 +42,7 @@ def _digest(new: NewRun) -> str:
     """What tells whether two requests with one idempotency key are the same; "" without a key."""
     if new.idempotency_key is None:
         return ""
-    asked = (new.agent_id, new.request, new.metadata, new.multitask_strategy, new.delay)
+    asked = (new.agent_id, new.request, new.metadata, new.multitask_strategy, new.delay, new.webhook)
     return sha256(msgspec.json.encode(asked)).hexdigest()
 
 

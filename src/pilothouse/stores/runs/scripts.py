@@ -9,10 +9,11 @@ thread   hash   created updated status metadata graph active error interrupts be
   :waiting   list   those that wait for the thread, in order
   :key:KEY   string the run that was created with this idempotency key
 run      hash   user thread agent created updated status attempt offset strategy metadata request ephemeral cancel
-                entry end number begun usage digest
+                entry end number begun usage digest webhook
   :log       stream the events, entry ids OFFSET-0
 :queue   stream the runs that are due; a pending entry is a lease
 :delayed zset   runs that are not due yet, by the time when they are
+:hooks   zset   the runs whose webhook is due (see `stores.webhooks.scripts`); :hook:ID the run as it was at its end
 :doomed  zset   threads that are to be deleted, by the time when ("USER THREAD")
 
 `now` is in milliseconds everywhere. Every script begins with PRELUDE.
@@ -53,11 +54,20 @@ local function number(prefix, id)
   redis.call('PUBLISH', thread .. ':begun', begun)
 end
 
+local function hook(prefix, id, run, now)
+  if redis.call('HEXISTS', run, 'webhook') == 0 then return end
+  local copy = prefix .. ':hook:' .. id
+  redis.call('COPY', run, copy, 'REPLACE')
+  redis.call('PEXPIRE', copy, 172800000)
+  redis.call('ZADD', prefix .. ':hooks', now, id)
+end
+
 local function end_run(prefix, id, status, payload, now)
   local run = prefix .. ':r:' .. id
   number(prefix, id)
   local offset = append(run, payload, now)
   redis.call('HSET', run, 'status', status, 'updated', now, 'end', payload)
+  hook(prefix, id, run, now)
   leave_queue(prefix, run)
   redis.call('ZREM', prefix .. ':delayed', id)
   redis.call('PUBLISH', 'ph:log:' .. id, offset)
