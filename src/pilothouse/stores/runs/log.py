@@ -169,7 +169,7 @@ class RedisRunLog:
                 if runs:
                     after = runs[-1].number
                 else:
-                    await _set_within(begun, _LOOK_FOR_RUNS)
+                    await set_within(begun, _LOOK_FOR_RUNS)
                 if self._closed:
                     raise ServerStopping
                 begun.clear()
@@ -205,7 +205,7 @@ class RedisRunLog:
                 continue
             if self._closed:
                 raise ServerStopping
-            if await _set_within(changed, patience):
+            if await set_within(changed, patience):
                 continue
             if patience == _LOCAL_START and not tail.live:
                 wake = self._signals.listening(f"ph:log:{follower.run_id}", lambda _: tail.wake())
@@ -273,7 +273,7 @@ def _record(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Record:
     return Record(Offset(int(entry_id[:-2])), _decode_event(fields[b"e"]), int(fields[b"t"]))
 
 
-async def _set_within(event: asyncio.Event, time: timedelta) -> bool:
+async def set_within(event: asyncio.Event, time: timedelta) -> bool:
     try:
         async with asyncio.timeout(time.total_seconds()):
             return await event.wait()

@@ -106,7 +106,15 @@ class RedisRuns:
                 pipe.zadd(keys.threads(principal), {new.thread_id: now})
             await self._create(
                 keys=[keys.thread(principal, new.thread_id), keys.run(run_id)],
-                args=[prefix, run_id, now, self._ttl, *about, *once, *run_fields(principal, new, now)],
+                args=[
+                    prefix,
+                    run_id,
+                    now,
+                    self._ttl + max(0, due - now),
+                    *about,
+                    *once,
+                    *run_fields(principal, new, now),
+                ],
                 client=pipe,
             )
             *_, answer = await pipe.execute()

@@ -107,6 +107,20 @@ local function stop(prefix, thread, id, action, cancelled, now)
   redis.call('LREM', thread .. ':waiting', 0, id)
   return 'stopped'
 end
+
+local function admit(prefix, thread, id, strategy, cancelled, now)
+  local active = redis.call('HGET', thread, 'active')
+  if not active then return enqueue(prefix, thread, id) end
+  if strategy == 'interrupt' or strategy == 'rollback' then
+    for _, other in ipairs(redis.call('LRANGE', thread .. ':waiting', 0, -1)) do
+      stop(prefix, thread, other, strategy, cancelled, now)
+    end
+    if stop(prefix, thread, active, strategy, cancelled, now) ~= 'told' then active = false end
+  end
+  redis.call('RPUSH', thread .. ':waiting', id)
+  redis.call('PEXPIRE', thread .. ':waiting', redis.call('PTTL', thread))
+  if not active then next_run(prefix, thread) end
+end
 """
 
 # KEYS thread; ARGV now ttl metadata
@@ -145,18 +159,9 @@ redis.call('RPUSH', thread .. ':runs', id)
 redis.call('HSET', thread, 'updated', now, 'graph', agent)
 if due ~= '0' then
   redis.call('ZADD', prefix .. ':delayed', due, id)
-elseif not active then
-  enqueue(prefix, thread, id)
+  if due - now < 1000 then redis.call('PUBLISH', 'ph:delayed', due) end
 else
-  if strategy == 'interrupt' or strategy == 'rollback' then
-    for _, other in ipairs(redis.call('LRANGE', thread .. ':waiting', 0, -1)) do
-      stop(prefix, thread, other, strategy, cancelled, now)
-    end
-    if stop(prefix, thread, active, strategy, cancelled, now) ~= 'told' then active = false end
-  end
-  redis.call('RPUSH', thread .. ':waiting', id)
-  redis.call('PEXPIRE', thread .. ':waiting', ttl)
-  if not active then next_run(prefix, thread) end
+  admit(prefix, thread, id, strategy, cancelled, now)
 end
 expire(thread, run, ttl)
 return 'ok'
@@ -341,24 +346,20 @@ return ids
 """
 )
 
-# KEYS delayed; ARGV prefix now -> how many runs became due
+# KEYS delayed; ARGV prefix now cancelled -> when the next run will be due; nothing if none waits. Runs of threads that are gone go.
 PROMOTE = (
     PRELUDE
     + """
-local prefix, now = unpack(ARGV)
+local prefix, now, cancelled = unpack(ARGV)
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], 0, now, 'LIMIT', 0, 100)
 for _, id in ipairs(due) do
   redis.call('ZREM', KEYS[1], id)
-  local owner = redis.call('HMGET', prefix .. ':r:' .. id, 'user', 'thread', 'status')
-  if owner[3] == 'pending' then
-    local thread = prefix .. ':t:' .. owner[1] .. ':' .. owner[2]
-    if redis.call('HGET', thread, 'active') then
-      redis.call('RPUSH', thread .. ':waiting', id)
-    else
-      enqueue(prefix, thread, id)
-    end
+  local run = redis.call('HMGET', prefix .. ':r:' .. id, 'user', 'thread', 'status', 'strategy')
+  if run[3] == 'pending' then
+    local thread = prefix .. ':t:' .. run[1] .. ':' .. run[2]
+    if redis.call('EXISTS', thread) == 1 then admit(prefix, thread, id, run[4], cancelled, now) end
   end
 end
-return #due
+return redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
 """
 )
