@@ -222,6 +222,9 @@ def test_a_cron_that_does_not_exist_is_told(run: Run) -> None:
         ):
             reply = await served.http.request(method, path, json=body)
             assert (reply.status_code, str(nobody) in reply.json()["detail"]) == (404, True), (method, path)
+        to_make = {"assistant_id": "echo", "schedule": "0 9 * * *", "if_not_exists": "create"}
+        made = await served.http.post(f"/threads/{nobody}/runs/crons", json=to_make)
+        assert made.json()["thread_id"] == str(nobody)
         assert (await served.http.get("/runs/crons/mine")).status_code == 422
 
     run(scenario)

@@ -57,8 +57,9 @@ class CronRoutes:
 
     async def create_for_thread(self, call: Call, body: CronCreate) -> Response:
         """Create a cron whose runs take place on a thread."""
-        thread = await self._threads.get(call.principal, call.thread_id)
-        return await self._create(call, body, thread.thread_id)
+        if body.if_not_exists != "create":
+            await self._threads.get(call.principal, call.thread_id)
+        return await self._create(call, body, call.thread_id)
 
     async def _create(self, call: Call, body: CronCreate, thread_id: ThreadId | None) -> Response:
         plan = self._checked(cron_plan(body, agent_to_run(self._agents, body.assistant_id)))

@@ -8,9 +8,9 @@ from datetime import timedelta
 from pilothouse.errors import ConfigurationError, StoreUnavailable
 from pilothouse.settings import Settings
 from pilothouse.stores.client import Redis, connect
-from pilothouse.stores.runs.backlog import Backlog
 from pilothouse.stores.crons.due import RedisDueCrons
 from pilothouse.stores.crons.redis import RedisCrons
+from pilothouse.stores.runs.backlog import Backlog
 from pilothouse.stores.runs.log import RedisRunLog, Tails
 from pilothouse.stores.runs.queue import RedisRunQueue
 from pilothouse.stores.runs.runs import Caps, RedisRuns

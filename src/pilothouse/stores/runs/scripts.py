@@ -346,7 +346,7 @@ return ids
 """
 )
 
-# KEYS delayed; ARGV prefix now cancelled -> when the next run will be due; nothing if none waits. Runs of threads that are gone go.
+# KEYS delayed; ARGV prefix now cancelled -> when the next run will be due; nothing if none waits. A run without a thread is dropped.
 PROMOTE = (
     PRELUDE
     + """
