@@ -81,6 +81,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_format: Literal["text", "json"] = "text"
     model_path: str | None = None
     """A GGUF file to use as the embedded model."""
+    webhook_secret: str | None = None
+    """What webhooks are signed with: `whsec_` and base64; several, separated by spaces. Without it there are none."""
+    webhook_hosts: tuple[str, ...] = ()
+    """Hosts, or `host:port`, that webhooks may call though they are private, or over http."""
     auth: AuthSettings | None = None
     limits: LimitSettings = LimitSettings()
     agents: dict[Name, AgentSettings] = {}
@@ -134,6 +138,8 @@ _PLAIN_NAMES = {
     "OPENAI_BASE_URL": "openai_base_url",
     "OLLAMA_HOST": "ollama_host",
 }
+_LISTS = {"webhook_hosts"}
+"""Separated by commas in the environment."""
 _FILE_ONLY = {"agents", "auth", "limits", "root", "project"}
 
 
@@ -212,8 +218,12 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
         name = variable.removeprefix(PREFIX).lower()
         if name not in known:
             raise ConfigurationError(f"{variable} is not a setting. Known: {', '.join(_variables(known))}.")
-        values[name] = value
+        values[name] = _parts(value) if name in _LISTS else value
     return values
+
+
+def _parts(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 def _variables(names: set[str]) -> list[str]:

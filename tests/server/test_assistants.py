@@ -12,7 +12,15 @@ def test_agents_are_listed_counted_and_found_by_either_id(run: Run) -> None:
     async def scenario(served: Served) -> None:
         assistants = served.sdk.assistants
         listed = await assistants.search()
-        assert [one["graph_id"] for one in listed] == ["echo", "asks", "adds", "nested", "broken"]
+        assert [one["graph_id"] for one in listed] == [
+            "echo",
+            "asks",
+            "adds",
+            "loops",
+            "adds_twice",
+            "nested",
+            "broken",
+        ]
         assert await assistants.count(graph_id="echo") == 1
 
         (echo,) = await assistants.search(graph_id="echo")
@@ -49,7 +57,9 @@ def test_an_agent_has_schemas_a_graph_and_subgraphs(run: Run) -> None:
 
 def test_an_unknown_agent_is_refused_with_those_that_there_are(run: Run) -> None:
     async def scenario(served: Served) -> None:
-        with pytest.raises(NotFoundError, match=r"no agent 'ecko'.*echo, asks, adds, nested, broken"):
+        with pytest.raises(
+            NotFoundError, match=r"no agent 'ecko'.*echo, asks, adds, loops, adds_twice, nested, broken"
+        ):
             await served.sdk.runs.create(await served.thread(), "ecko", input=says("hi"))
 
     run(scenario)

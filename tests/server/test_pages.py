@@ -13,7 +13,7 @@ def test_health_is_told_in_the_forms_that_platforms_ask_for(run: Run) -> None:
         for path in ("/ok", "/livez", "/readyz"):
             assert (await served.http.get(path)).status_code == 200
         info = (await served.http.get("/info")).json()
-        assert info["flags"] == {"assistants": True, "crons": False, "langsmith": False}
+        assert info["flags"] == {"assistants": True, "crons": True, "langsmith": False}
         assert info["version"]
 
     run(scenario)

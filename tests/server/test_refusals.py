@@ -33,7 +33,6 @@ CASES: list[tuple[str, str, Any, int, str, str]] = [
         "Unknown stream mode 'vals'. Known ones: values, messages, messages-tuple, updates",
     ),
     ("PATCH", f"/threads/{NOBODY}", {"ttl": 5}, 422, "invalid_request", "only when it is created"),
-    ("POST", "/runs/crons", {}, 404, "not_supported", "Scheduled runs"),
     ("POST", "/assistants", {}, 404, "not_supported", "configuration"),
     ("DELETE", "/assistants/echo", None, 404, "not_supported", "configuration"),
     ("GET", "/nowhere", None, 404, "not_found", "no GET /nowhere"),

@@ -41,6 +41,7 @@ def test_what_the_sdk_sends_reaches_the_engine() -> None:
         if_not_exists="create",
         after_seconds=1.5,
         durability="sync",
+        webhook="https://example.com/hook",
         stream_resumable=True,
         feedback_keys=["k"],
     )
@@ -62,6 +63,7 @@ def test_what_the_sdk_sends_reaches_the_engine() -> None:
         multitask_strategy="reject",
         if_thread_missing="create",
         delay=timedelta(seconds=1.5),
+        webhook="https://example.com/hook",
     )
 
 
@@ -84,11 +86,6 @@ def test_the_old_checkpoint_during_is_a_durability() -> None:
 def test_fields_that_are_objects_take_nothing_else(name: str) -> None:
     with pytest.raises(InvalidRequest, match=rf"expected an object at `\$.{name}`"):
         decoded(**{name: [1]})
-
-
-def test_a_webhook_is_refused_rather_than_forgotten() -> None:
-    with pytest.raises(InvalidRequest, match="Webhooks are not supported"):
-        decoded(webhook="https://example.com")
 
 
 @pytest.mark.parametrize(("on_completion", "deleted"), [(None, True), ("delete", True), ("keep", False)])

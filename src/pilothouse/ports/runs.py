@@ -102,6 +102,8 @@ class NewRun(msgspec.Struct, frozen=True):
     delay: timedelta | None = None
     resumes: bool = False
     """It answers what the thread waits for."""
+    webhook: str | None = None
+    """Where to tell that it ended."""
     idempotency_key: str | None = None
     """A run that was created on this thread with the same key, within a day, is returned instead of a second one."""
 

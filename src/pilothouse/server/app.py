@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from pilothouse.server.absent import absent_routes
 from pilothouse.server.assistants import AssistantRoutes
 from pilothouse.server.calls import Operation
+from pilothouse.server.crons import CronRoutes
 from pilothouse.server.errors import error_reply
 from pilothouse.server.health import HealthRoutes
 from pilothouse.server.items import ItemRoutes
@@ -54,6 +55,7 @@ def api_operations(parts: Parts, health: HealthRoutes) -> Sequence[Operation]:
     return (
         *runs.hot_operations(),
         *threads.hot_operations(),
+        *CronRoutes(parts).operations(),
         *runs.operations(),
         *threads.operations(),
         *StateRoutes(parts, states).operations(),

@@ -11,7 +11,7 @@ from pilothouse.server.calls import Call, Operation, json_reply, operation
 from pilothouse.server.errors import error_reply
 from pilothouse.server.parts import Parts
 
-_FLAGS = {"assistants": True, "crons": False, "langsmith": False}
+_FLAGS = {"assistants": True, "crons": True, "langsmith": False}
 """What clients may try here: LangGraph's names."""
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pilothouse.ports.checkpoints import Checkpoints
+from pilothouse.ports.crons import Crons
 from pilothouse.ports.engines import Agents
 from pilothouse.ports.items import Items
 from pilothouse.ports.principals import Principal
@@ -22,9 +23,12 @@ class Parts:
     runs: Runs
     log: RunLog
     checkpoints: Checkpoints
+    crons: Crons
     items: Items
     authenticate: Callable[[Mapping[str, str]], Awaitable[Principal]]
     """Who sent a request with these headers (names in lower case). Raises `Unauthenticated`."""
+    check_webhook: Callable[[str], object]
+    """Whether a webhook may be called at this URL. Raises `InvalidRequest`."""
     status: Callable[[], Mapping[str, Any]]
     """How the server is, for `/info`; `/readyz` fails while its `ready` is false. JSON types only."""
     max_body_bytes: int = 32 * 1024 * 1024

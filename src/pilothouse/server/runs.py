@@ -46,6 +46,7 @@ class RunRoutes:
         self._runs = parts.runs
         self._log = parts.log
         self._states = states
+        self._check_webhook = parts.check_webhook
 
     def hot_operations(self) -> Sequence[Operation]:
         """To be matched first."""
@@ -105,20 +106,23 @@ class RunRoutes:
         return self._result(await self._start_stateless(call, body), _cancels(body))
 
     async def _start(self, call: Call, body: RunCreate) -> Run:
-        new = new_run(body, self._agent_id(body), call.thread_id, call.idempotency_key)
+        new = new_run(body, self._admitted(body), call.thread_id, call.idempotency_key)
         return await self._runs.create(call.principal, new)
 
     async def _start_stateless(self, call: Call, body: RunCreate) -> Run:
         """With an idempotency key the thread is the key's: the same request finds the run again."""
         key = call.idempotency_key
         thread_id = uuid5(_STATELESS, f"{call.principal.user} {key}") if key else uuid4()
-        new = new_stateless_run(body, self._agent_id(body), ThreadId(str(thread_id)), key)
+        new = new_stateless_run(body, self._admitted(body), ThreadId(str(thread_id)), key)
         return await self._runs.create(call.principal, new)
 
     def _stateless(self, body: RunCreate) -> NewRun:
-        return new_stateless_run(body, self._agent_id(body), ThreadId(str(uuid4())))
+        return new_stateless_run(body, self._admitted(body), ThreadId(str(uuid4())))
 
-    def _agent_id(self, body: RunCreate) -> AgentId:
+    def _admitted(self, body: RunCreate) -> AgentId:
+        """The agent to run. Raises `NotFound`, `AgentUnavailable`, and `InvalidRequest` if the webhook may not be called."""
+        if body.webhook is not None:
+            self._check_webhook(body.webhook)
         return agent_to_run(self._agents, body.assistant_id)
 
     # Follow.

@@ -46,6 +46,7 @@ class ThreadRoutes:
     def __init__(self, parts: Parts, states: States) -> None:
         self._threads = parts.threads
         self._checkpoints = parts.checkpoints
+        self._crons = parts.crons
         self._states = states
 
     def hot_operations(self) -> Sequence[Operation]:
@@ -109,12 +110,13 @@ class ThreadRoutes:
         return json_reply(await self._with_state(call.principal, thread))
 
     async def delete(self, call: Call) -> Response:
-        """Delete a thread with its runs and its state."""
+        """Delete a thread with its runs, its crons and its state."""
         await self._delete(call.principal, call.thread_id)
         return Response(status_code=204)
 
     async def _delete(self, principal: Principal, thread_id: ThreadId) -> None:
         await self._threads.delete(principal, thread_id)
+        await self._crons.delete_for_thread(principal, thread_id)
         await self._checkpoints.delete_thread(principal, thread_id)
 
     async def prune(self, call: Call, body: ThreadPrune) -> Response:

@@ -10,6 +10,7 @@ Every key that belongs to a user carries the user's id: a store without a princi
 from zlib import crc32
 
 from pilothouse.events import RunId, ThreadId
+from pilothouse.ports.crons import CronId
 from pilothouse.ports.principals import Principal
 
 PARTITIONS = 16
@@ -63,6 +64,35 @@ def queue(partition: int) -> str:
 def user_runs(principal: Principal) -> str:
     """A sorted set: the user's runs that had not ended when they were looked at last, by their start."""
     return f"ph:{{u:{principal.user}}}:runs"
+
+
+def hooks(partition: int) -> str:
+    """A sorted set: the runs whose end is to be told to a webhook, by the time when it is next tried."""
+    return f"{prefix(partition)}:hooks"
+
+
+def hook(run_id: RunId) -> str:
+    """A hash: the run as it was at its end, for its webhook."""
+    return f"{prefix(partition_of_run(run_id))}:hook:{run_id}"
+
+
+def partition_of_cron(cron_id: CronId) -> int:
+    return crc32(cron_id.encode()) % PARTITIONS
+
+
+def cron(principal: Principal, cron_id: CronId) -> str:
+    """A hash: the cron's record."""
+    return f"{prefix(partition_of_cron(cron_id))}:c:{principal.user}:{cron_id}"
+
+
+def due_crons(partition: int) -> str:
+    """A sorted set: the crons that will fire ("USER CRON"), by their next time."""
+    return f"{prefix(partition)}:crons"
+
+
+def crons(principal: Principal) -> str:
+    """A sorted set: the user's cron ids by the time when they were made."""
+    return f"ph:{{u:{principal.user}}}:crons"
 
 
 def threads(principal: Principal) -> str:

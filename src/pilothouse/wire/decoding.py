@@ -10,6 +10,7 @@ import msgspec
 
 from pilothouse.errors import InvalidRequest
 from pilothouse.events import Json, Offset, RunId, ThreadId
+from pilothouse.ports.crons import CronId
 
 T = TypeVar("T")
 _LONGEST_KEY = 255
@@ -68,6 +69,11 @@ def idempotency_key(header: str | None) -> str | None:
     if not (1 <= len(header) <= _LONGEST_KEY and header.isascii() and header.isprintable()):
         raise InvalidRequest(f"The Idempotency-Key must be 1 to {_LONGEST_KEY} printable ASCII characters.")
     return header
+
+
+def cron_id(text: str) -> CronId:
+    """A cron's id in its canonical form. Raises `InvalidRequest`."""
+    return CronId(_uuid(text, "cron"))
 
 
 def resume_after(last_event_id: str | None) -> Offset:

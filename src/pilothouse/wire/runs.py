@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta
 
-from pilothouse.errors import InvalidRequest
 from pilothouse.events import AgentId, Json, Record, RunEnded, StateValues, ThreadId
 from pilothouse.ports.runs import CancelAction, MultitaskStrategy, NewRun, Run, RunInput, RunStatus
 from pilothouse.wire.assistants import assistant_id
@@ -56,13 +55,14 @@ def new_run(body: RunCreate, agent_id: AgentId, thread_id: ThreadId, key: str | 
     return NewRun(
         thread_id=thread_id,
         agent_id=agent_id,
-        request=_run_input(body),
+        request=run_input(body),
         metadata=json_object(body.metadata, "metadata") or Json(b"{}"),
         multitask_strategy=body.multitask_strategy or "enqueue",
         if_thread_missing=body.if_not_exists or "reject",
         delay=timedelta(seconds=body.after_seconds) if body.after_seconds else None,
         resumes=_resumes(body),
         idempotency_key=key,
+        webhook=body.webhook,
     )
 
 
@@ -106,11 +106,8 @@ def _rewinds(body: RunCreate) -> bool:
     return configurable is not None and configurable.checkpoint_id is not None
 
 
-def _run_input(body: RunCreate) -> RunInput:
-    if body.webhook:
-        raise InvalidRequest(
-            "Webhooks are not supported yet: follow the run's stream, or wait with its /join."
-        )
+def run_input(body: RunCreate) -> RunInput:
+    """What the agent is to do. Raises `InvalidRequest`."""
     checkpoint = json_object(body.checkpoint, "checkpoint")
     if checkpoint is None and body.checkpoint_id:
         checkpoint = Json(msgspec.json.encode({"checkpoint_id": body.checkpoint_id}))

@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 
 from pilothouse.engines.catalog import Catalog
 from pilothouse.ports.engines import AgentInfo
+from pilothouse.runs.crons import CronRunner
 from pilothouse.runs.runner import Runner
 from pilothouse.server.app import Parts, create_app
 from pilothouse.server.origins import LOOPBACK_HOSTS
@@ -17,6 +18,11 @@ from pilothouse.settings import Settings
 from pilothouse.stores.items.lazy import LazyItems
 from pilothouse.stores.items.postgres import postgres_items
 from pilothouse.stores.runs.log import RedisRunLog
+from pilothouse.webhooks.addresses import WebhookAddresses
+from pilothouse.webhooks.deliveries import Deliveries
+from pilothouse.webhooks.sending import Sender
+from pilothouse.webhooks.signing import secrets_from
+from pilothouse.wire.webhooks import webhook_body
 from pilothouse.wiring.agents import AgentLoader
 from pilothouse.wiring.identity import authenticator
 from pilothouse.wiring.models import OpenModels
@@ -60,6 +66,7 @@ async def open_app(settings: Settings, report: Report) -> AsyncGenerator[App]:
     served. Raises `ConfigurationError` or `StoreUnavailable`.
     """
     preparation = Preparation(report)
+    sender = Sender(WebhookAddresses(settings.webhook_hosts), secrets_from(settings.webhook_secret))
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_run_stores(settings))
         items = await stack.enter_async_context(LazyItems(lambda: _items(settings, preparation)))
@@ -74,6 +81,8 @@ async def open_app(settings: Settings, report: Report) -> AsyncGenerator[App]:
         background = [
             tasks.create_task(stores.signals.run()),
             tasks.create_task(_load_agents(catalog, preparation)),
+            tasks.create_task(CronRunner(stores.due_crons, stores.runs).run()),
+            tasks.create_task(Deliveries(stores.webhooks, sender, catalog, webhook_body).run()),
         ]
         working = tasks.create_task(runner.work(settings.concurrency, stopping))
         parts = Parts(
@@ -83,6 +92,8 @@ async def open_app(settings: Settings, report: Report) -> AsyncGenerator[App]:
             log=stores.log,
             checkpoints=checkpoints,
             items=items,
+            crons=stores.crons,
+            check_webhook=sender.check,
             authenticate=authenticator(settings.auth),
             status=lambda: _status(stopping, preparation),
             max_body_bytes=settings.max_body_bytes,

@@ -8,12 +8,15 @@ from datetime import timedelta
 from pilothouse.errors import ConfigurationError, StoreUnavailable
 from pilothouse.settings import Settings
 from pilothouse.stores.client import Redis, connect
+from pilothouse.stores.crons.due import RedisDueCrons
+from pilothouse.stores.crons.redis import RedisCrons
 from pilothouse.stores.runs.backlog import Backlog
 from pilothouse.stores.runs.log import RedisRunLog, Tails
 from pilothouse.stores.runs.queue import RedisRunQueue
 from pilothouse.stores.runs.runs import Caps, RedisRuns
 from pilothouse.stores.runs.signals import Signals
 from pilothouse.stores.runs.threads import RedisThreads
+from pilothouse.stores.webhooks.redis import RedisWebhooks
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,9 @@ class RunStores:
     runs: RedisRuns
     log: RedisRunLog
     queue: RedisRunQueue
+    crons: RedisCrons
+    due_crons: RedisDueCrons
+    webhooks: RedisWebhooks
     signals: Signals
     ttl: timedelta
 
@@ -44,6 +50,9 @@ async def open_run_stores(settings: Settings) -> AsyncGenerator[RunStores]:
             runs=RedisRuns(redis, ttl, backlog, caps, queue),
             log=RedisRunLog(redis, tails, signals),
             queue=queue,
+            crons=RedisCrons(redis),
+            due_crons=RedisDueCrons(redis),
+            webhooks=RedisWebhooks(redis),
             signals=signals,
             ttl=ttl,
         )

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { Client } from "@langchain/langgraph-sdk";
 import { SERVER, client, contents, openGate, says } from "./support.mjs";
 
-const { assistants, runs, store, threads } = client;
+const { assistants, crons, runs, store, threads } = client;
 const START = { total: 3, steps: [] };
 
 test("assistants are found, counted, drawn and described", async () => {
@@ -123,8 +123,28 @@ test("wrong ids and bodies are told with a status and a sentence", async () => {
   });
 });
 
+test("crons are made, changed, found and deleted", async () => {
+  const { thread_id } = await threads.create();
+  const made = await crons.create("counter", {
+    schedule: "0 9 * * *",
+    input: { total: 1 },
+    metadata: { team: "blue" },
+    onRunCompleted: "keep",
+  });
+  assert.deepEqual([made.schedule, made.timezone, made.on_run_completed], ["0 9 * * *", null, "keep"]);
+  const ofThread = await crons.createForThread(thread_id, "counter", { schedule: "0 9 * * *", input: { total: 2 } });
+  assert.equal(ofThread.thread_id, thread_id);
+  const changed = await crons.update(made.cron_id, { schedule: "0 18 * * *" });
+  assert.match(changed.next_run_date, /T18:00:00/);
+  assert.deepEqual((await crons.search({ threadId: thread_id })).map((cron) => cron.cron_id), [ofThread.cron_id]);
+  assert.equal(await crons.count({ threadId: thread_id }), 1);
+  await crons.delete(made.cron_id);
+  await crons.delete(ofThread.cron_id);
+  await assert.rejects(crons.update(made.cron_id, { schedule: "0 1 * * *" }), { status: 404, text: /no cron/ });
+  await assert.rejects(crons.create("counter", { schedule: "daily" }), { status: 422, text: /not a cron expression/ });
+});
+
 test("what the server has not is told at once, not after retries", async () => {
   const retrying = new Client({ apiUrl: SERVER.origin, apiKey: null });
-  await assert.rejects(retrying.crons.search(), { status: 404, text: /Scheduled runs are not supported/ });
   await assert.rejects(retrying.assistants.create({ graphId: "talker" }), { status: 404, text: /configuration/ });
 });

@@ -39,8 +39,13 @@ T = TypeVar("T")
 encode_event = msgspec.json.Encoder().encode
 _decode_event = msgspec.json.Decoder(RunEvent).decode
 
+CANCELLED = encode_event(RunEnded("cancelled"))
+"""The end of a run that is cancelled before it begins."""
+
 _TAIL_RECORDS = 512
 _READ_AT_ONCE = 500
+_READERS = 64
+"""So many followers read at once: each takes a connection."""
 _LOCAL_START = timedelta(milliseconds=20)
 """A run that starts in this process does so well within this; until then no subscription is made for it."""
 _HEARTBEAT = timedelta(seconds=15)
@@ -123,6 +128,7 @@ class RedisRunLog:
         self._tails = tails
         self._signals = signals
         self._closed = False
+        self._reading = asyncio.Semaphore(_READERS)
         self._thread_followers: set[asyncio.Event] = set()
 
     def close(self) -> None:
@@ -169,7 +175,7 @@ class RedisRunLog:
                 if runs:
                     after = runs[-1].number
                 else:
-                    await _set_within(begun, _LOOK_FOR_RUNS)
+                    await set_within(begun, _LOOK_FOR_RUNS)
                 if self._closed:
                     raise ServerStopping
                 begun.clear()
@@ -205,7 +211,7 @@ class RedisRunLog:
                 continue
             if self._closed:
                 raise ServerStopping
-            if await _set_within(changed, patience):
+            if await set_within(changed, patience):
                 continue
             if patience == _LOCAL_START and not tail.live:
                 wake = self._signals.listening(f"ph:log:{follower.run_id}", lambda _: tail.wake())
@@ -223,7 +229,7 @@ class RedisRunLog:
 
     async def _read(self, run_id: RunId, after: Offset) -> Sequence[Record]:
         """What the stream holds after an offset. Of a log that has expired, only the end is known."""
-        async with self._redis.pipeline(transaction=False) as pipe:
+        async with self._reading, self._redis.pipeline(transaction=False) as pipe:
             # The record before the stream: a run that has ended by now has its whole log in the stream.
             pipe.hmget(keys.run(run_id), "offset", "end", "updated")
             pipe.xrange(keys.log(run_id), min=f"({after}-0", count=_READ_AT_ONCE)
@@ -273,7 +279,7 @@ def _record(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Record:
     return Record(Offset(int(entry_id[:-2])), _decode_event(fields[b"e"]), int(fields[b"t"]))
 
 
-async def _set_within(event: asyncio.Event, time: timedelta) -> bool:
+async def set_within(event: asyncio.Event, time: timedelta) -> bool:
     try:
         async with asyncio.timeout(time.total_seconds()):
             return await event.wait()

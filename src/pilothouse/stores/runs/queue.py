@@ -10,6 +10,7 @@
 
 import asyncio
 import logging
+import math
 import random
 import secrets
 from collections.abc import Awaitable, Callable, Generator, Sequence
@@ -30,7 +31,7 @@ from pilothouse.stores.client import Redis, stop_if_cancelled
 from pilothouse.stores.runs import scripts
 from pilothouse.stores.runs.backlog import Backlog
 from pilothouse.stores.runs.lease import LeaseScripts, RedisLease
-from pilothouse.stores.runs.log import Tails
+from pilothouse.stores.runs.log import CANCELLED, Tails, set_within
 from pilothouse.stores.runs.records import now_ms, pairs, run_from
 from pilothouse.stores.runs.signals import Signals
 from pilothouse.stores.runs.threads import milliseconds
@@ -130,7 +131,7 @@ class RedisRunQueue:
                 ]
                 keeping = [
                     tasks.create_task(self._every(_RENEW_EVERY, self._renew_leases)),
-                    tasks.create_task(self._every(_PROMOTE_EVERY, self._promote_delayed)),
+                    tasks.create_task(self._promote_delayed()),
                     tasks.create_task(self._every(_COUNT_EVERY, self._backlog.count)),
                     tasks.create_task(self._every(_BURY_EVERY, lambda: self._bury(bury))),
                 ]
@@ -244,11 +245,23 @@ class RedisRunQueue:
                     lease.stop.set(answer.decode())
 
     async def _promote_delayed(self) -> None:
+        """Put runs into the queue when they are due. Others are told of one that is so in less than a period."""
+        one_more = asyncio.Event()
+        with self._signals.listening("ph:delayed", lambda _: one_more.set()):
+            while True:
+                one_more.clear()
+                next_ms = await self._outlasting_outages(self._promote_due)
+                wait_ms = min(milliseconds(_PROMOTE_EVERY), max(0, next_ms - now_ms()))
+                await set_within(one_more, timedelta(milliseconds=wait_ms))
+
+    async def _promote_due(self) -> float:
+        """Returns when the next one is due."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for partition in range(keys.PARTITIONS):
                 prefix = keys.prefix(partition)
-                await self._promote(keys=[f"{prefix}:delayed"], args=[prefix, now_ms()], client=pipe)
-            await pipe.execute()
+                args = [prefix, now_ms(), CANCELLED]
+                await self._promote(keys=[f"{prefix}:delayed"], args=args, client=pipe)
+            return min((float(due) for due in await pipe.execute() if due), default=math.inf)
 
     def _cancelled(self, message: bytes) -> None:
         action, _, run_id = message.decode().partition(" ")

@@ -40,6 +40,7 @@ def run_fields(principal: Principal, new: NewRun, now: int) -> list[str | bytes 
         *("created", now, "updated", now, "strategy", new.multitask_strategy),
         *("metadata", bytes(new.metadata), "request", _encode(new.request)),
         *("ephemeral", int(new.delete_thread_after)),
+        *(("webhook", new.webhook) if new.webhook else ()),
     ]
 
 

@@ -9,21 +9,18 @@ from uuid import UUID
 import msgspec
 
 from pilothouse.errors import Conflict, InvalidRequest, TooBusy
-from pilothouse.events import Attempt, Offset, Record, RunEnded, RunId, RunStarted, ThreadId
+from pilothouse.events import Attempt, Offset, Record, RunId, RunStarted, ThreadId
 from pilothouse.ports.principals import Principal
 from pilothouse.ports.runs import CancelAction, NewRun, Run, RunStatus
 from pilothouse.stores import keys
 from pilothouse.stores.client import Redis
 from pilothouse.stores.runs import scripts
 from pilothouse.stores.runs.backlog import Backlog
-from pilothouse.stores.runs.log import encode_event, no_such_run
+from pilothouse.stores.runs.log import CANCELLED, encode_event, no_such_run
 from pilothouse.stores.runs.queue import RedisRunQueue
 from pilothouse.stores.runs.records import now_ms, outcome_from, run_fields, run_from
 from pilothouse.stores.runs.threads import milliseconds, no_such_thread
 from pilothouse.stores.runs.uuid7 import uuid7
-
-CANCELLED = encode_event(RunEnded("cancelled"))
-
 
 _UNFINISHED = (b"pending", b"running")
 _KEY_LASTS_MS = milliseconds(timedelta(days=1))
@@ -43,7 +40,7 @@ def _digest(new: NewRun) -> str:
     """What tells whether two requests with one idempotency key are the same; "" without a key."""
     if new.idempotency_key is None:
         return ""
-    asked = (new.agent_id, new.request, new.metadata, new.multitask_strategy, new.delay)
+    asked = (new.agent_id, new.request, new.metadata, new.multitask_strategy, new.delay, new.webhook)
     return sha256(msgspec.json.encode(asked)).hexdigest()
 
 
@@ -97,6 +94,7 @@ class RedisRuns:
         prefix = keys.prefix(keys.partition_of_run(run_id))
         started = RunStarted(run_id, new.thread_id, new.agent_id, Attempt(1))
         due = now + milliseconds(new.delay) if new.delay else 0
+        ttl = self._ttl + max(0, due - now)
         about = (
             new.if_thread_missing,
             new.multitask_strategy,
@@ -131,7 +129,7 @@ class RedisRuns:
                 await self._create(
                     keys=[keys.thread(principal, new.thread_id), keys.run(run_id)],
                     args=[
-                        *(prefix, run_id, now, self._ttl, *about, *once, offer.consumer),
+                        *(prefix, run_id, now, ttl, *about, *once, offer.consumer),
                         *run_fields(principal, new, now),
                     ],
                     client=pipe,

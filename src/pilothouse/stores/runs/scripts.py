@@ -9,10 +9,11 @@ thread   hash   created updated status metadata graph active error interrupts be
   :waiting   list   those that wait for the thread, in order
   :key:KEY   string the run that was created with this idempotency key
 run      hash   user thread agent created updated status attempt offset strategy metadata request ephemeral cancel
-                entry end number begun usage digest
+                entry end number begun usage digest webhook
   :log       stream the events, entry ids OFFSET-0
 :queue   stream the runs that are due; a pending entry is a lease
 :delayed zset   runs that are not due yet, by the time when they are
+:hooks   zset   the runs whose webhook is due (see `stores.webhooks.scripts`); :hook:ID the run as it was at its end
 :doomed  zset   threads that are to be deleted, by the time when ("USER THREAD")
 
 `now` is in milliseconds everywhere. Every script begins with PRELUDE.
@@ -53,11 +54,20 @@ local function number(prefix, id)
   redis.call('PUBLISH', thread .. ':begun', begun)
 end
 
+local function hook(prefix, id, run, now)
+  if redis.call('HEXISTS', run, 'webhook') == 0 then return end
+  local copy = prefix .. ':hook:' .. id
+  redis.call('COPY', run, copy, 'REPLACE')
+  redis.call('PEXPIRE', copy, 172800000)
+  redis.call('ZADD', prefix .. ':hooks', now, id)
+end
+
 local function end_run(prefix, id, status, payload, now)
   local run = prefix .. ':r:' .. id
   number(prefix, id)
   local offset = append(run, payload, now)
   redis.call('HSET', run, 'status', status, 'updated', now, 'end', payload)
+  hook(prefix, id, run, now)
   leave_queue(prefix, run)
   redis.call('ZREM', prefix .. ':delayed', id)
   redis.call('PUBLISH', 'ph:log:' .. id, offset)
@@ -97,6 +107,20 @@ local function stop(prefix, thread, id, action, cancelled, now)
   redis.call('LREM', thread .. ':waiting', 0, id)
   return 'stopped'
 end
+
+local function admit(prefix, thread, id, strategy, cancelled, now)
+  local active = redis.call('HGET', thread, 'active')
+  if not active then return enqueue(prefix, thread, id) end
+  if strategy == 'interrupt' or strategy == 'rollback' then
+    for _, other in ipairs(redis.call('LRANGE', thread .. ':waiting', 0, -1)) do
+      stop(prefix, thread, other, strategy, cancelled, now)
+    end
+    if stop(prefix, thread, active, strategy, cancelled, now) ~= 'told' then active = false end
+  end
+  redis.call('RPUSH', thread .. ':waiting', id)
+  redis.call('PEXPIRE', thread .. ':waiting', redis.call('PTTL', thread))
+  if not active then next_run(prefix, thread) end
+end
 """
 
 # KEYS thread; ARGV now ttl metadata
@@ -135,18 +159,9 @@ redis.call('RPUSH', thread .. ':runs', id)
 redis.call('HSET', thread, 'updated', now, 'graph', agent)
 if due ~= '0' then
   redis.call('ZADD', prefix .. ':delayed', due, id)
-elseif not active then
-  enqueue(prefix, thread, id)
+  if due - now < 1000 then redis.call('PUBLISH', 'ph:delayed', due) end
 else
-  if strategy == 'interrupt' or strategy == 'rollback' then
-    for _, other in ipairs(redis.call('LRANGE', thread .. ':waiting', 0, -1)) do
-      stop(prefix, thread, other, strategy, cancelled, now)
-    end
-    if stop(prefix, thread, active, strategy, cancelled, now) ~= 'told' then active = false end
-  end
-  redis.call('RPUSH', thread .. ':waiting', id)
-  redis.call('PEXPIRE', thread .. ':waiting', ttl)
-  if not active then next_run(prefix, thread) end
+  admit(prefix, thread, id, strategy, cancelled, now)
 end
 expire(thread, run, ttl)
 if consumer == '' or redis.call('HEXISTS', run, 'entry') == 0 then return 'ok' end
@@ -339,24 +354,20 @@ return ids
 """
 )
 
-# KEYS delayed; ARGV prefix now -> how many runs became due
+# KEYS delayed; ARGV prefix now cancelled -> when the next run will be due; nothing if none waits. A run without a thread is dropped.
 PROMOTE = (
     PRELUDE
     + """
-local prefix, now = unpack(ARGV)
+local prefix, now, cancelled = unpack(ARGV)
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], 0, now, 'LIMIT', 0, 100)
 for _, id in ipairs(due) do
   redis.call('ZREM', KEYS[1], id)
-  local owner = redis.call('HMGET', prefix .. ':r:' .. id, 'user', 'thread', 'status')
-  if owner[3] == 'pending' then
-    local thread = prefix .. ':t:' .. owner[1] .. ':' .. owner[2]
-    if redis.call('HGET', thread, 'active') then
-      redis.call('RPUSH', thread .. ':waiting', id)
-    else
-      enqueue(prefix, thread, id)
-    end
+  local run = redis.call('HMGET', prefix .. ':r:' .. id, 'user', 'thread', 'status', 'strategy')
+  if run[3] == 'pending' then
+    local thread = prefix .. ':t:' .. run[1] .. ':' .. run[2]
+    if redis.call('EXISTS', thread) == 1 then admit(prefix, thread, id, run[4], cancelled, now) end
   end
 end
-return #due
+return redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
 """
 )
