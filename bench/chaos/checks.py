@@ -18,6 +18,7 @@ _PREFACE_TOKENS = 10  # as the agent has it
 
 def check(outcome: Outcome, evidence: Sequence[Evidence]) -> Problems:
     problems: Problems = {promise: [] for promise in _CHECKS}
+    problems["who can't be served is told to come back"] = list(_refusals_are_clear(outcome))
     for one in evidence:
         for promise, broken in _CHECKS.items():
             problems[promise] += [f"{one.conversation.word}: {what}" for what in broken(outcome, one)]
@@ -45,6 +46,12 @@ def _ids(frames: Sequence[Frame]) -> set[int]:
     return {frame.id for frame in frames if frame.id is not None}
 
 
+def _refusals_are_clear(outcome: Outcome) -> Iterator[str]:
+    for status, count in outcome.refusals.items():
+        if status not in (429, 503):
+            yield f"{count} requests were answered with {status}"
+
+
 def _every_run_ends(outcome: Outcome, one: Evidence) -> Iterator[str]:
     if one.conversation.trouble:
         yield one.conversation.trouble
@@ -64,6 +71,8 @@ def _no_run_is_lost(outcome: Outcome, one: Evidence) -> Iterator[str]:
     for seen in one.conversation.seen:
         if seen.run_id not in there:
             yield f"run {seen.run_id} was acknowledged and is gone"
+    if more := there - {seen.run_id for seen in one.conversation.seen}:
+        yield f"runs {more} were made beside those that the client asked for"
 
 
 def _logs_are_gapless(outcome: Outcome, one: Evidence) -> Iterator[str]:
@@ -113,7 +122,7 @@ def _streamed(frames: Sequence[Frame]) -> tuple[Mapping[str, str], Mapping[str, 
 def _once_tools_ran_once(outcome: Outcome, one: Evidence) -> Iterator[str]:
     word = one.conversation.word
     calls = [entry.facts["call_id"] for entry in outcome.journal.of("book") if entry.facts["word"] == word]
-    if len(calls) > 1 + one.unasked:
+    if len(calls) > 1:
         yield f"booked {len(calls)} times, under {len(set(calls))} ids, after decisions {one.conversation.decisions}"
     if any(count > 1 for count in Counter(calls).values()):
         yield f"one call's tool ran twice: {calls}"
@@ -123,12 +132,11 @@ def _once_tools_ran_once(outcome: Outcome, one: Evidence) -> Iterator[str]:
 
 
 def _history_is_whole(outcome: Outcome, one: Evidence) -> Iterator[str]:
-    """Question, two tool calls, their results, answer: once for each time that it was asked."""
+    """Question, two tool calls, their results, answer."""
     shapes = [_shape(message, one.conversation.word, outcome.options.tokens) for message in one.messages]
     turn = ["human", "calls", "book", "look", "answer"]
-    asked = shapes.count("human")
-    if shapes != turn * asked or not 1 <= asked <= 1 + one.unasked:
-        yield f"the history is {shapes}, and the user asked {1 + one.unasked} times at most"
+    if shapes != turn:
+        yield f"the history is {shapes}"
 
 
 def _shape(message: Mapping[str, Any], word: str, tokens: int) -> str:
@@ -151,7 +159,7 @@ def _text(word: str, tokens: int) -> str:
 
 _CHECKS: dict[str, Callable[[Outcome, Evidence], Iterator[str]]] = {
     "every run ends, exactly once": _every_run_ends,
-    "no acknowledged run is lost": _no_run_is_lost,
+    "no acknowledged run is lost, none made twice": _no_run_is_lost,
     "every log is gapless": _logs_are_gapless,
     "every client saw every event exactly once, in order": _clients_saw_everything_once_in_order,
     "no token of a finished message came twice": _no_token_twice,

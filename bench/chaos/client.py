@@ -1,6 +1,6 @@
 """A client that does what good clients do: it goes on elsewhere after the last event that it has, and asks again when told to wait.
 
-A creation that nobody acknowledged may have happened or not; the client looks before it asks again.
+A creation that nobody acknowledged may have happened or not: it is asked for again under the same idempotency key.
 """
 
 import asyncio
@@ -10,13 +10,14 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
+from uuid import UUID
 
 import httpx
 
 MODES = ("messages-tuple", "updates", "tasks", "tools", "custom")
 SILENCE_SECONDS = 5.0
-"""A stream that says nothing for so long is left for another instance."""
+"""A server that says nothing for so long is left for another."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,6 @@ class Seen:
     thread_id: str
     run_id: str
     word: str
-    acknowledged: Literal["reply", "found"]
-    asks: bool = False
-    """Whether this run is the answer to a question of an earlier one."""
     frames: list[Frame] = field(default_factory=list)
     cuts: int = 0
     status: str = ""
@@ -54,11 +52,17 @@ class Lost(Exception):
 class Client:
     """`pick` chooses an instance's address, anew for each request."""
 
-    def __init__(self, pick: Callable[[], str], chance: random.Random, deadline: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        pick: Callable[[], str],
+        chance: random.Random,
+        deadline: Callable[[], float],
+        silence: float = SILENCE_SECONDS,
+    ) -> None:
         self._pick = pick
         self._chance = chance
         self._deadline = deadline
-        timeout = httpx.Timeout(SILENCE_SECONDS, connect=2, pool=None)
+        timeout = httpx.Timeout(silence, connect=2, pool=None)
         self._http = httpx.AsyncClient(timeout=timeout, trust_env=False)
         self.refusals: dict[int, int] = {}
         """How often which status said "not now"."""
@@ -71,18 +75,13 @@ class Client:
 
     async def start(self, thread_id: str, word: str, body: Mapping[str, Any]) -> Seen:
         """Create a run: with its stream or without, as chance has it. Returns it as far as it was seen."""
-        known = {run["run_id"] for run in await self.runs(thread_id)}
         body = {"assistant_id": "agent", "stream_mode": MODES, **body}
+        key = {"idempotency-key": str(UUID(int=self._chance.getrandbits(128), version=4))}
         while True:
-            streaming = self._chance.random() < 0.5
-            seen = await (
-                self._stream(thread_id, word, body) if streaming else self._post(thread_id, word, body)
-            )
-            if seen is not None:
+            self._check_time(f"no run could be created on thread {thread_id}")
+            create = self._stream if self._chance.random() < 0.5 else self._post
+            if (seen := await create(thread_id, word, body, key)) is not None:
                 return seen
-            new = [run["run_id"] for run in await self.runs(thread_id) if run["run_id"] not in known]
-            if new:
-                return Seen(thread_id, new[-1], word, "found")
 
     async def follow(self, seen: Seen) -> None:
         """To the end, wherever it is told."""
@@ -113,23 +112,23 @@ class Client:
             except httpx.HTTPError:
                 await self._pause()
 
-    async def _post(self, thread_id: str, word: str, body: Any) -> Seen | None:
+    async def _post(self, thread_id: str, word: str, body: Any, key: Mapping[str, str]) -> Seen | None:
         try:
-            reply = await self._http.post(f"{self._pick()}/threads/{thread_id}/runs", json=body)
+            reply = await self._http.post(f"{self._pick()}/threads/{thread_id}/runs", json=body, headers=key)
         except httpx.HTTPError:
             await self._pause()
             return None
-        return Seen(thread_id, reply.json()["run_id"], word, "reply") if await self._is_good(reply) else None
+        return Seen(thread_id, reply.json()["run_id"], word) if await self._is_good(reply) else None
 
-    async def _stream(self, thread_id: str, word: str, body: Any) -> Seen | None:
+    async def _stream(self, thread_id: str, word: str, body: Any, key: Mapping[str, str]) -> Seen | None:
         seen, started = None, time.perf_counter()
         try:
             url = f"{self._pick()}/threads/{thread_id}/runs/stream"
-            async with self._http.stream("POST", url, json=body) as reply:
+            async with self._http.stream("POST", url, json=body, headers=key) as reply:
                 if not await self._is_good(reply):
                     return None
                 run_id = reply.headers["content-location"].rpartition("/")[2]
-                seen = Seen(thread_id, run_id, word, "reply")
+                seen = Seen(thread_id, run_id, word)
                 await self._read(reply, seen, started)
         except httpx.HTTPError:
             if seen is not None:
@@ -159,7 +158,7 @@ class Client:
         if reply.is_success:
             return True
         await reply.aread()
-        if reply.status_code not in (429, 503):
+        if reply.status_code < 500 and reply.status_code != 429:
             raise Lost(
                 f"{reply.request.method} {reply.request.url.path}: {reply.status_code} {reply.text[:200]}"
             )

@@ -43,11 +43,6 @@ class Evidence:
     """What a client sees that follows from the start, undisturbed, when all is over."""
     messages: Sequence[Mapping[str, Any]]
 
-    @property
-    def unasked(self) -> int:
-        """Runs that the client asked for without ever learning of them."""
-        return len(self.runs) - len(self.conversation.seen)
-
 
 async def gather(servers: Cluster, outcome: Outcome) -> list[Evidence]:
     deadline = time.monotonic() + _READ_SECONDS
@@ -77,7 +72,7 @@ async def _of(client: Client, redis: Any, conversation: Conversation) -> Evidenc
     late: dict[str, Sequence[Frame]] = {}
     for seen in conversation.seen:
         if seen.run_id in ended:
-            again = Seen(seen.thread_id, seen.run_id, seen.word, "found")
+            again = Seen(seen.thread_id, seen.run_id, seen.word)
             await client.follow(again)
             late[seen.run_id] = again.frames
     return Evidence(

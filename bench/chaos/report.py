@@ -77,7 +77,7 @@ def _what_happened(outcome: Outcome, evidence: Sequence[Evidence]) -> list[tuple
         *((LABELS[kind], str(kinds.count(kind))) for kind in LABELS),
         ("runs that another instance took over", str(takeovers(evidence))),
         ("connections cut, and gone on elsewhere", str(sum(one.cuts for one in seen))),
-        ("requests told to come back", refused or "none"),
+        ("requests refused for now, by status", refused or "none"),
         (
             "runs that asked a human whether to run a cut-off tool again",
             f"{asked} (approved {decisions.count('approve')}, rejected {decisions.count('reject')})",

@@ -129,7 +129,6 @@ class Suite:
                 return
             resume = await self._answer(client, one)
             seen = await client.start(one.thread_id, one.word, {"command": {"resume": resume}})
-            seen.asks = True
             one.seen.append(seen)
             await client.follow(seen)
 
