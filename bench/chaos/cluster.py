@@ -83,12 +83,9 @@ class _Server:
         self.paused = False
 
     async def end(self) -> None:
-        """For good, whatever state it is in."""
+        """For good and at once, whatever state it is in."""
         if self._process is not None and self._process.returncode is None:
-            self.go_on()
-            self.terminate()
-            with suppress(RuntimeError):
-                await self.wait()
+            await self.kill()
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
