@@ -10,13 +10,13 @@ import httpx
 import pytest
 from bench.chaos.client import Seen
 from bench.chaos.cluster import RedisServer
-from tests.chaos.servers import AGENT, Servers, create, ended, new_thread, servers
+from tests.chaos.servers import AGENT, Servers, create, new_thread, servers
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
 
 OUTAGE_SECONDS = 10.0
 TOKENS = 100
-TOKEN_MS = 150
+TOKEN_MS = 130
 """A run is longer than the outage, and is under way when it begins and when it ends."""
 
 
@@ -42,7 +42,7 @@ async def _go_on(redis: RedisServer) -> None:
 
 
 STOPPED = Outage(_stop, RedisServer.start, answer_seconds=6.0)
-HANGING = Outage(_pause, _go_on, answer_seconds=9.0)
+HANGING = Outage(_pause, _go_on, answer_seconds=6.0)
 
 
 @pytest.mark.parametrize("outage", [STOPPED, HANGING], ids=["stopped", "hanging"])
@@ -64,18 +64,19 @@ def test_while_redis_is_away_requests_are_told_to_come_back_and_streams_wait(
 
                 await outage.begin(up.cluster.redis)
                 began = time.monotonic()
-                refusals = [await _ask(up, at.url, outage.answer_seconds) for at in (here, there)]
+                asking = [group.create_task(_ask(up, at.url)) for at in (here, there)]
                 await asyncio.sleep(max(0.0, began + OUTAGE_SECONDS - time.monotonic()))
                 await outage.end(up.cluster.redis)
 
-            for reply in refusals:
-                assert reply.status_code == 503
-                assert float(reply.headers["retry-after"]) > 0
-                assert reply.json()["code"] == "store_unavailable"
             for seen in following:
                 assert (seen.status, seen.cuts) == ("success", 0)
             assert following[0].frames == following[1].frames
-            assert await ended(up, here, streamed.thread_id, queued, within=30) == "success"
+            await up.journal.wait_for("step", run_id=queued)
+            for reply, took in [await asked for asked in asking]:
+                assert reply.status_code == 503
+                assert float(reply.headers["retry-after"]) > 0
+                assert reply.json()["code"] == "store_unavailable"
+                assert took < outage.answer_seconds
             for client in clients:
                 await client.close()
 
@@ -95,11 +96,10 @@ async def _until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
-async def _ask(up: Servers, url: str, within: float) -> httpx.Response:
-    """A request that needs Redis; answered within a bounded time, whatever the answer."""
+async def _ask(up: Servers, url: str) -> tuple[httpx.Response, float]:
+    """A request that needs Redis."""
     started = time.monotonic()
     reply = await up.http.post(f"{url}/threads", json={})
     took = time.monotonic() - started
     print(f"answered with {reply.status_code} after {took:.2f} s: {reply.text}")
-    assert took < within
-    return reply
+    return reply, took
