@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +87,7 @@ class Stream:
 
 
 @contextmanager
-def server(environment: Mapping[str, str] | None = None) -> Iterator[tuple[Server, int]]:
+def server(environment: Mapping[str, str] | None = None) -> Generator[tuple[Server, int]]:
     """An instance with its embedded servers, ready; and its port."""
     with tempfile.TemporaryDirectory() as name:
         folder, port = Path(name) / "agent", free_port()

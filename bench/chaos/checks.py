@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from bench.chaos.client import Frame, Seen
+from bench.chaos.cluster import STOP_SECONDS
 from bench.chaos.evidence import Evidence
 from bench.chaos.suite import Outcome
 
@@ -19,6 +20,9 @@ _PREFACE_TOKENS = 10  # as the agent has it
 def check(outcome: Outcome, evidence: Sequence[Evidence]) -> Problems:
     problems: Problems = {promise: [] for promise in _CHECKS}
     problems["who can't be served is told to come back"] = list(_refusals_are_clear(outcome))
+    problems[f"who is told to go is gone within {STOP_SECONDS} s"] = [
+        f"{fault.target} had to be killed" for fault in outcome.faults if fault.lingered
+    ]
     for one in evidence:
         for promise, broken in _CHECKS.items():
             problems[promise] += [f"{one.conversation.word}: {what}" for what in broken(outcome, one)]

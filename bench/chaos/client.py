@@ -34,7 +34,7 @@ class Seen:
     thread_id: str
     run_id: str
     word: str
-    frames: list[Frame] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list[Frame])
     cuts: int = 0
     status: str = ""
     """What the `end` said."""

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from bench.chaos.cluster import Cluster, Instance
@@ -24,9 +24,10 @@ class Fault:
     target: str
     at_ms: float
     """Unix milliseconds of the signal."""
-    held: Sequence[str] = field(default_factory=list)
+    held: Sequence[str] = ()
     """The runs that the instance was executing."""
-    over_ms: float = 0.0
+    lingered: bool = False
+    """Whether it was told to go, and had to be killed."""
 
 
 @dataclass
@@ -41,8 +42,8 @@ class Plan:
     restart_seconds: tuple[float, float] = (0.5, 3.0)
 
     def kinds(self, chance: random.Random) -> list[Kind]:
-        kinds: list[Kind] = ["kill"] * self.kills + ["term"] * self.terms
-        kinds += ["stop"] * self.stops + ["redis"] * self.redis
+        counts = (self.kills, self.terms, self.stops, self.redis)
+        kinds = [kind for kind, count in zip(LABELS, counts, strict=True) for _ in range(count)]
         chance.shuffle(kinds)
         return kinds
 
@@ -69,15 +70,16 @@ class Faults:
                 if kind == "redis":
                     await self._restart_redis()
                 else:
-                    target = self._choose()
+                    target = await self._choose()
                     fault = Fault(kind, target.name, time.time() * 1000, self._held_by(target.pid))
                     self.happened.append(fault)
                     healing.create_task(self._harm(fault, target))
 
-    def _choose(self) -> Instance:
-        """One that executes runs, if there is one: else there is nothing to be seen."""
-        healthy = self._cluster.healthy()
-        return self._chance.choice([one for one in healthy if self._held_by(one.pid)] or healthy)
+    async def _choose(self) -> Instance:
+        """One that executes runs: else there would be nothing to be seen."""
+        while not (busy := [one for one in self._cluster.healthy() if self._held_by(one.pid)]):
+            await asyncio.sleep(0.1)
+        return self._chance.choice(busy)
 
     async def _harm(self, fault: Fault, target: Instance) -> None:
         if fault.kind == "stop":
@@ -89,20 +91,17 @@ class Faults:
                 await target.kill()
             else:
                 target.terminate()
-                await target.wait()
+                fault.lingered = not await target.wait()
             await asyncio.sleep(self._chance.uniform(*self._plan.restart_seconds))
             await target.start()
-        fault.over_ms = time.time() * 1000
 
     async def _restart_redis(self) -> None:
         redis = self._cluster.redis
-        fault = Fault("redis", redis.name, time.time() * 1000)
-        self.happened.append(fault)
+        self.happened.append(Fault("redis", redis.name, time.time() * 1000))
         redis.terminate()
         await redis.wait()
         await asyncio.sleep(self._chance.uniform(*self._plan.redis_seconds))
         await redis.start()
-        fault.over_ms = time.time() * 1000
 
     async def _until_healthy(self, count: int) -> None:
         while len(self._cluster.healthy()) < min(count, len(self._cluster.instances)):  # noqa: ASYNC110  # processes set no events

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from bench.chaos.checks import Problems, doubled_events, lost_events
 from bench.chaos.evidence import Evidence
-from bench.chaos.faults import LABELS
+from bench.chaos.faults import LABELS, Kind
 from bench.chaos.figures import GoingOn, going_on, median, takeovers
 from bench.chaos.suite import Outcome, Suite
 
@@ -87,7 +87,8 @@ def _what_happened(outcome: Outcome, evidence: Sequence[Evidence]) -> list[tuple
 
 def _times(outcome: Outcome, evidence: Sequence[Evidence]) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
-    for kind, name in (("kill", "kill -9"), ("term", "SIGTERM"), ("stop", "SIGSTOP")):
+    names: dict[Kind, str] = {"kill": "kill -9", "term": "SIGTERM", "stop": "SIGSTOP"}
+    for kind, name in names.items():
         found = going_on(kind, outcome.faults, evidence)
         faults = len({one.at_ms for one in found})
         rows.append(

@@ -45,8 +45,8 @@ class Conversation:
 
     word: str
     thread_id: str
-    seen: list[Seen] = field(default_factory=list)
-    decisions: list[str] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list[Seen])
+    decisions: list[str] = field(default_factory=list[str])
     trouble: str = ""
 
 
