@@ -42,6 +42,14 @@ def doubled_events(evidence: Sequence[Evidence]) -> int:
     return count
 
 
+def begun_again(evidence: Sequence[Evidence]) -> int:
+    """Messages that a client saw begin and that are in no history: a new attempt says them under another id."""
+    count = 0
+    for one, seen in _followed(evidence):
+        count += len(_streamed(seen.frames)[0].keys() - {message["id"] for message in one.messages})
+    return count
+
+
 def _followed(evidence: Sequence[Evidence]) -> Iterator[tuple[Evidence, Seen]]:
     return ((one, seen) for one in evidence for seen in one.conversation.seen if seen.run_id in one.late)
 

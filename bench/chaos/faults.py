@@ -43,7 +43,7 @@ class Plan:
 
     def kinds(self, chance: random.Random) -> list[Kind]:
         counts = (self.kills, self.terms, self.stops, self.redis)
-        kinds = [kind for kind, count in zip(LABELS, counts, strict=True) for _ in range(count)]
+        kinds: list[Kind] = [kind for kind, count in zip(LABELS, counts, strict=True) for _ in range(count)]
         chance.shuffle(kinds)
         return kinds
 
@@ -77,7 +77,7 @@ class Faults:
 
     async def _choose(self) -> Instance:
         """One that executes runs: else there would be nothing to be seen."""
-        while not (busy := [one for one in self._cluster.healthy() if self._held_by(one.pid)]):
+        while not (busy := [one for one in self._cluster.healthy() if self._held_by(one.pid)]):  # noqa: ASYNC110  # the same
             await asyncio.sleep(0.1)
         return self._chance.choice(busy)
 

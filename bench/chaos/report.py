@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from bench.chaos.checks import Problems, doubled_events, lost_events
+from bench.chaos.checks import Problems, begun_again, doubled_events, lost_events
 from bench.chaos.evidence import Evidence
 from bench.chaos.faults import LABELS, Kind
 from bench.chaos.figures import GoingOn, going_on, median, takeovers
@@ -43,6 +43,7 @@ def missed_targets(outcome: Outcome, evidence: Sequence[Evidence]) -> list[str]:
 def render(outcome: Outcome, evidence: Sequence[Evidence], problems: Problems) -> str:
     rows = [*_what_happened(outcome, evidence), *_times(outcome, evidence)]
     rows += [
+        ("messages cut off, marked, and said again under a new id", str(begun_again(evidence))),
         ("events that a client saw twice or out of order", str(doubled_events(evidence))),
         ("events that a client never saw", str(lost_events(evidence))),
     ]

@@ -92,7 +92,8 @@ class Suite:
         )
 
     async def _harm(self) -> None:
-        await self.faults.happen()
+        async with asyncio.timeout(self.options.longest_seconds):
+            await self.faults.happen()
         self._faults_over = True
         self._deadline = min(self._deadline, time.monotonic() + self.options.end_seconds)
 

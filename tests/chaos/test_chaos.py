@@ -16,6 +16,8 @@ SEED = 7
 @pytest.mark.timeout(240)
 def test_runs_survive_kills_stops_and_restarts(tmp_path: Path) -> None:
     plan = Plan(2, 1, 1, 1, stop_seconds=(8.0, 10.0), redis_seconds=(2.0, 4.0))
-    table, wrong = asyncio.run(chaos(Options(plan, runs=40, users=8, seed=SEED), tmp_path))
+    table, wrong = asyncio.run(
+        chaos(Options(plan, runs=40, users=8, seed=SEED, longest_seconds=150), tmp_path)
+    )
     sys.stdout.write(table)
     assert wrong == []
