@@ -23,6 +23,7 @@ def check(outcome: Outcome, evidence: Sequence[Evidence]) -> Problems:
     problems[f"who is told to go is gone within {STOP_SECONDS} s"] = [
         f"{fault.target} had to be killed" for fault in outcome.faults if fault.lingered
     ]
+    problems["no instance ends by itself"] = [f"{name} did: see its log" for name in outcome.deaths]
     for one in evidence:
         for promise, broken in _CHECKS.items():
             problems[promise] += [f"{one.conversation.word}: {what}" for what in broken(outcome, one)]
@@ -69,7 +70,8 @@ def _every_run_ends(outcome: Outcome, one: Evidence) -> Iterator[str]:
         yield one.conversation.trouble
     for run in one.runs:
         if run["status"] not in ("success", "interrupted"):
-            yield f"run {run['run_id']} is {run['status']}"
+            error = one.logs[run["run_id"]][-1].event.get("error") or {}
+            yield f"run {run['run_id']} is {run['status']}: {error.get('code')}"
     if one.conversation.seen and one.conversation.seen[-1].status != "success":
         yield f"the last run ended with {one.conversation.seen[-1].status!r}"
     for run_id, log in one.logs.items():

@@ -41,6 +41,11 @@ class _Server:
         assert self._process is not None, f"{self.name} was never started"
         return self._process.pid
 
+    @property
+    def died(self) -> bool:
+        """Whether it has ended, and nobody had told it to."""
+        return self.up and self._process is not None and self._process.returncode is not None
+
     async def start(self) -> None:
         """Raises `RuntimeError` with the end of its log when it does not become ready."""
         with self.log.open("ab") as output:
@@ -89,8 +94,8 @@ class _Server:
             await self.kill()
 
     def _signal(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, number)
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
 
     async def _ended(self) -> None:
         assert self._process is not None, f"{self.name} was never started"

@@ -59,6 +59,8 @@ class Outcome:
     faults: Sequence[Fault]
     journal: Journal
     refusals: Mapping[int, int]
+    deaths: Sequence[str]
+    """The instances that ended though nobody had told them to."""
     seconds: float
 
 
@@ -67,6 +69,7 @@ class Suite:
         self.options = options
         self.conversations: list[Conversation] = []
         self.refusals: dict[int, int] = {}
+        self.deaths: list[str] = []
         self.faults = Faults(options.plan, of, random.Random(options.seed), self._held_by)
         self._cluster = of
         self._journal = notes
@@ -80,6 +83,7 @@ class Suite:
             harm = group.create_task(self._harm())
             while pending := [task for task in (*users, harm) if not task.done()]:
                 progress(self)
+                await self._replace_the_dead()
                 await asyncio.wait(pending, timeout=0.5)
         progress(self)
         return Outcome(
@@ -88,8 +92,16 @@ class Suite:
             self.faults.happened,
             self._journal,
             self.refusals,
+            self.deaths,
             time.monotonic() - started,
         )
+
+    async def _replace_the_dead(self) -> None:
+        for instance in self._cluster.instances:
+            if instance.died:
+                self.deaths.append(instance.name)
+                instance.up = False
+                await instance.start()
 
     async def _harm(self) -> None:
         async with asyncio.timeout(self.options.longest_seconds):
