@@ -8,6 +8,7 @@ Three instances, one Redis, clients on all of them. The status is 1 when a promi
 import argparse
 import asyncio
 import random
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -68,6 +69,7 @@ def main() -> None:
         asked.redis,
     )
     sys.stderr.write(f"seed {asked.seed}\n")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # no server outlives the suite
     with tempfile.TemporaryDirectory() as temporary:
         folder = asked.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)

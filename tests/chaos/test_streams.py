@@ -2,11 +2,14 @@
 
 import asyncio
 
+import pytest
 from bench.streams import MEMORY_TARGET_KB, measure_idle, server
 
 CLIENTS = 500
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(150)
 def test_five_hundred_idle_streams_stay_open_and_hold_little_memory() -> None:
     with server() as (process, port):
         idle = asyncio.run(measure_idle(process, port, CLIENTS, hold=False))
