@@ -1,5 +1,5 @@
 # Every target works on a machine that has Python 3.11 or newer, make and git: what else is needed is installed first.
-.PHONY: help setup serve test check bench
+.PHONY: help setup serve test check bench chaos
 
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
@@ -36,3 +36,6 @@ check: setup  ## everything but the tests
 
 bench: setup  ## measure beside the peers, each in an environment of its own: some minutes
 	.venv/bin/python bench/run.py
+
+chaos: setup  ## kill, stop and restart servers under load, and check what is promised: some minutes
+	.venv/bin/python -m bench.chaos --write

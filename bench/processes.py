@@ -28,6 +28,11 @@ class Server:
         self._folder = str(folder).encode()
         self._log = log
 
+    @property
+    def pid(self) -> int:
+        """Of the command itself."""
+        return self._process.pid
+
     def pids(self) -> list[int]:
         return [
             int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and self._owns(entry)
