@@ -1,0 +1,138 @@
+"""The port `CpuPush` on Google Cloud Tasks: each ask is a task that posts to `/internal/work`.
+
+Source: https://cloud.google.com/tasks/docs/creating-http-target-tasks
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from google.cloud.tasks_v2 import CloudTasksAsyncClient, Task
+
+logger = logging.getLogger(__name__)
+
+PATH = "/internal/work"
+LONGEST_DELAY = timedelta(days=30)
+_ASK_SECONDS = 8
+_TRY_SECONDS = 3
+_PAUSES_SECONDS = (0.1, 0.4, 1.6)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where tasks are kept, and whom they call as whom."""
+
+    queue: str
+    """`projects/P/locations/L/queues/Q`."""
+    url: str
+    """Of this service, without a path."""
+    service_account: str
+    audience: str
+    deadline: timedelta
+    """So long may a request take before Cloud Tasks gives it up: 15 s to 30 minutes."""
+    endpoint: str | None = None
+    """`HOST:PORT` of an emulator: no TLS, no credentials."""
+
+
+class CloudTasksPush:
+    """Opens its client when it is first needed, which imports for a second or two: call `prepare` in the background."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._client: CloudTasksAsyncClient | None = None
+        self._opening = asyncio.Lock()
+
+    async def prepare(self) -> None:
+        """Open the client. What goes wrong is logged; the first ask tries again."""
+        try:
+            await self._opened()
+        except Exception as error:  # noqa: BLE001  many kinds, and only the first ask needs it
+            self._failed(error)
+
+    async def ask(self, delay: timedelta | None = None) -> bool:
+        try:
+            async with asyncio.timeout(_ASK_SECONDS):
+                await self._ask(min(delay, LONGEST_DELAY) if delay else None)
+            return True
+        except Exception as error:  # noqa: BLE001  whatever it was, the run is in the queue
+            self._failed(error)
+            return False
+
+    async def aclose(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.transport.close()
+
+    async def _ask(self, delay: timedelta | None) -> None:
+        from google.api_core.exceptions import (
+            Aborted,
+            DeadlineExceeded,
+            InternalServerError,
+            ServiceUnavailable,
+            TooManyRequests,
+        )
+
+        task = self._task(delay)
+        passing = (Aborted, DeadlineExceeded, InternalServerError, ServiceUnavailable, TooManyRequests)
+        for pause in _PAUSES_SECONDS:
+            try:
+                await self._create(task)
+                return
+            except passing:
+                # A connection that died while the process was frozen does not always say so: go on with a new one.
+                await self.aclose()
+                await asyncio.sleep(pause)
+        await self._create(task)
+
+    async def _create(self, task: "Task") -> None:
+        client: Any = await self._opened()
+        await client.create_task(parent=self._target.queue, task=task, timeout=_TRY_SECONDS)
+
+    def _task(self, delay: timedelta | None) -> "Task":
+        from google.cloud.tasks_v2 import HttpMethod, HttpRequest, OidcToken, Task
+
+        target = self._target
+        request = HttpRequest(
+            http_method=HttpMethod.POST,
+            url=target.url + PATH,
+            oidc_token=OidcToken(service_account_email=target.service_account, audience=target.audience),
+        )
+        due = datetime.now(UTC) + delay if delay else None
+        return Task(http_request=request, dispatch_deadline=target.deadline, schedule_time=due)
+
+    async def _opened(self) -> "CloudTasksAsyncClient":
+        async with self._opening:
+            if self._client is None:
+                credentials = await asyncio.to_thread(_import_and_identify, self._target.endpoint is None)
+                self._client = _client(self._target.endpoint, credentials)
+            return self._client
+
+    def _failed(self, error: Exception) -> None:
+        cause = f"{type(error).__name__}: {error}"
+        logger.error("cpu push failed", extra={"queue": self._target.queue, "cause": cause})
+
+
+def _import_and_identify(needs_identity: bool) -> Any:
+    """To be called in a thread: it imports, and may ask the metadata server."""
+    import google.auth
+    from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcAsyncIOTransport
+
+    if not needs_identity:
+        return None
+    auth: Any = google.auth
+    return auth.default(scopes=CloudTasksGrpcAsyncIOTransport.AUTH_SCOPES)[0]
+
+
+def _client(endpoint: str | None, credentials: Any) -> "CloudTasksAsyncClient":
+    from google.cloud.tasks_v2 import CloudTasksAsyncClient
+
+    if endpoint is None:
+        return CloudTasksAsyncClient(credentials=credentials)
+    import grpc.aio
+    from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcAsyncIOTransport
+
+    channel = grpc.aio.insecure_channel(endpoint)
+    return CloudTasksAsyncClient(transport=CloudTasksGrpcAsyncIOTransport(channel=channel))
