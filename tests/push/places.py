@@ -1,14 +1,14 @@
 """A server whose background runs are pushed, and the Cloud Tasks that pushes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
-from google.cloud.tasks_v2 import CloudTasksAsyncClient, Queue, RetryConfig
+from google.cloud.tasks_v2 import CloudTasksAsyncClient, CreateQueueRequest, Queue, RetryConfig
 from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcAsyncIOTransport
 from grpc.aio import insecure_channel
 from tests.server.conftest import Silent
@@ -37,22 +37,20 @@ class Google:
 
     async def statuses(self, count: int) -> list[int | None]:
         """Of the requests so far, once there are this many."""
-        await until(lambda: len(self.tasks.dispatches) >= count)
+        await self.tasks.until(lambda tasks: len(tasks.dispatches) >= count)
         return [dispatch.status for dispatch in self.tasks.dispatches]
 
 
 @asynccontextmanager
 async def google(port: int = 0, **queue: Any) -> AsyncIterator[Google]:
-    async with OidcIssuer() as issuer, CloudTasksServer(issuer, port) as tasks:
-        channel = insecure_channel(tasks.endpoint)
-        client = CloudTasksAsyncClient(transport=CloudTasksGrpcAsyncIOTransport(channel=channel))
-        retries = RetryConfig(min_backoff="0.1s", max_backoff="0.5s")
-        settings = {"name": QUEUE, "retry_config": retries, **queue}
-        await client.create_queue(parent=LOCATION, queue=Queue(**settings))
-        try:
-            yield Google(issuer, tasks, client)
-        finally:
-            await channel.close()
+    retries = RetryConfig(min_backoff="0.1s", max_backoff="0.5s")
+    settings = {"name": QUEUE, "retry_config": retries, **queue}
+    async with OidcIssuer() as issuer:
+        tasks = CloudTasksServer(issuer, port)
+        await tasks.create_queue(CreateQueueRequest(parent=LOCATION, queue=Queue(**settings)))
+        async with tasks, insecure_channel(tasks.endpoint) as channel:
+            transport = CloudTasksGrpcAsyncIOTransport(channel=channel)
+            yield Google(issuer, tasks, CloudTasksAsyncClient(transport=transport))
 
 
 def write_configuration(folder: Path, google: Google | None, url: str, **push: object) -> Path:
@@ -86,14 +84,6 @@ class Pushed:
                 yield gate
             finally:
                 gate.open()
-
-    async def queued(self) -> int:
-        """How many pushes are asked for, or held."""
-        return len([task async for task in await self.google.client.list_tasks(parent=QUEUE)])
-
-    async def until_queued(self) -> None:
-        while not await self.queued():
-            await asyncio.sleep(0.01)
 
     async def work(self, token: str | None = None) -> httpx.Response:
         """What a push of ours, past the queue, is answered."""
@@ -131,9 +121,3 @@ async def start(http: httpx.AsyncClient, agent: str, text: str = "", **fields: o
 
 async def status(http: httpx.AsyncClient, path: str) -> str:
     return (await http.get(path)).json()["status"]
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Looks again and again: the deadline is the caller's."""
-    while not holds():
-        await asyncio.sleep(0.01)

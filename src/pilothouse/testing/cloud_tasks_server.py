@@ -67,6 +67,7 @@ class CloudTasksServer:
         """Those that have ended, in order."""
         self.endpoint = f"127.0.0.1:{port}"
         self._issuer = issuer
+        self._news = asyncio.Condition()
         self._queues: dict[str, _Queue] = {}
         self._server = grpc.aio.server()
         self._http = httpx.AsyncClient(
@@ -90,6 +91,20 @@ class CloudTasksServer:
                 _cancel(scheduled)
         await self._tasks.__aexit__(None, None, None)
         await self._http.aclose()
+
+    async def until(self, holds: Callable[["CloudTasksServer"], bool]) -> None:
+        """Look whenever a task came or a request ended. The deadline is the caller's."""
+        async with self._news:
+            await self._news.wait_for(lambda: holds(self))
+
+    @property
+    def kept(self) -> list[str]:
+        """The names of the tasks that are left."""
+        return [name for queue in self._queues.values() for name in queue.scheduled]
+
+    async def _tell(self) -> None:
+        async with self._news:
+            self._news.notify_all()
 
     # Queues.
 
@@ -139,6 +154,7 @@ class CloudTasksServer:
         task.dispatch_deadline = task.dispatch_deadline or _USUAL_DEADLINE
         scheduled = queue.scheduled[task.name] = _Scheduled(task)
         scheduled.running = self._tasks.create_task(self._execute(queue, scheduled))
+        await self._tell()
         return task
 
     async def get_task(self, request: Any) -> Any:
@@ -173,7 +189,9 @@ class CloudTasksServer:
                 succeeded = await self._dispatch(queue.queue, scheduled)
             if succeeded or task.dispatch_count == retries.max_attempts:
                 queue.scheduled.pop(task.name, None)
+                await self._tell()
                 return
+            await self._tell()
             task.schedule_time = datetime.now(UTC) + backoff(queue.queue, task.dispatch_count)
 
     async def _dispatch(self, queue: Any, scheduled: _Scheduled) -> bool:
@@ -184,7 +202,7 @@ class CloudTasksServer:
         try:
             async with asyncio.timeout(task.dispatch_deadline.total_seconds()):
                 reply = await self._http.request(
-                    request.http_method.name, request.url, content=request.body, headers=headers
+                    _method(request), request.url, content=request.body, headers=headers
                 )
                 status = reply.status_code
                 task.response_count += 1
@@ -217,6 +235,10 @@ def backoff(queue: Any, failures: int) -> timedelta:
     doublings = min(failures - 1, retries.max_doublings)
     steps = max(failures - retries.max_doublings, 1)
     return min(retries.min_backoff * 2**doublings * steps, retries.max_backoff)
+
+
+def _method(request: Any) -> str:
+    return request.http_method.name if request.http_method else "POST"
 
 
 def _set_defaults(queue: Any) -> None:

@@ -39,7 +39,7 @@ class OidcIssuer:
     def jwks_url(self) -> str:
         return f"{self._server.url}/keys"
 
-    def token(self, audience: str, email: str, **claims: object) -> str:
+    def token(self, audience: str, email: str, /, **claims: object) -> str:
         """A service account's ID token, good for an hour, with these claims instead of the usual ones."""
         import jwt
 

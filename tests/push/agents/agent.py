@@ -6,8 +6,8 @@ from typing import Any
 
 
 async def slow(messages: list[Any]) -> AsyncIterator[str]:
-    """Two seconds of a model's time, in small steps: a process that is frozen makes no headway."""
-    for number in range(20):
+    """As many tenths of a second as the message says, one by one: a process that is frozen makes no headway."""
+    for number in range(int(messages[-1].content)):
         await asyncio.sleep(0.1)
         yield f"{number} "
 
