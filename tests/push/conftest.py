@@ -1,7 +1,9 @@
 """Each test begins with an empty Redis: a push is held for every run that there is."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeAlias
 
@@ -28,3 +30,10 @@ def run(tmp_path: Path, valkey_url: str, free_port: int) -> Callable[..., None]:
             await scenario(place)
 
     return lambda scenario, **push: asyncio.run(serve(scenario, push))
+
+
+@pytest.fixture
+def free_ports() -> list[int]:
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        return [int(probe.getsockname()[1]) for probe in probes]
