@@ -1,10 +1,15 @@
 """`POST /internal/work`: who may, how long it is held, and what a background run makes of it."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 
 from tests.push.places import ACCOUNT, Pushed, run_of, start, status
+from tests.server.serving import says
+from tests.streaming_v2.clients import new_thread
+from tests.streaming_v2.clients import start as start_by_command
+from websockets.asyncio.client import connect
 
 from pilothouse.testing.oidc_issuer import OidcIssuer
 
@@ -68,6 +73,32 @@ def test_a_stream_that_is_followed_to_its_end_pushes_nothing(run: Callable[..., 
         await place.google.statuses(1)
         assert await status(place.http, path) == "success"
         assert len(place.google.tasks.dispatches) == 1
+
+    run(scenario)
+
+
+def test_a_run_that_a_command_starts_is_pushed(run: Callable[..., None]) -> None:
+    async def scenario(place: Pushed) -> None:
+        await start_by_command(place.http, new_thread(), "slow", "1")
+        assert await place.google.statuses(1) == [200]
+
+    run(scenario)
+
+
+def test_a_run_that_a_websocket_started_is_pushed_when_the_websocket_is_gone(
+    run: Callable[..., None],
+) -> None:
+    async def scenario(place: Pushed) -> None:
+        async with place.gate() as gate:
+            async with connect(f"ws{place.url.removeprefix('http')}/threads/{new_thread()}/stream/events") as socket:
+                params = {"assistant_id": "gated", "input": says(gate.path)}
+                await socket.send(json.dumps({"id": 1, "method": "run.start", "params": params}))
+                assert json.loads(await socket.recv())["type"] == "success"
+                await gate.reached.wait()
+                assert not place.google.tasks.kept
+            await place.google.tasks.until(lambda tasks: len(tasks.kept) == 1)
+            gate.open()
+            assert await place.google.statuses(1) == [200]
 
     run(scenario)
 

@@ -14,7 +14,7 @@ class CpuPush(Protocol):
         """Have a request sent now, or after the delay (at most 30 days, the platform's limit).
 
         Returns whether the platform has noted it down. There may be no CPU once the reply to a caller is sent, so ask
-        before. Takes a few seconds at most and does not raise: when it failed, that is logged, and the run waits in the
+        before. Takes seconds at most and does not raise: when it failed, that is logged, and the run waits in the
         queue until an instance has CPU for another reason.
         """
         ...

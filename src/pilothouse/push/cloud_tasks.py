@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 PATH = "/internal/work"
 LONGEST_DELAY = timedelta(days=30)
+_OPEN_SECONDS = 20
 _ASK_SECONDS = 8
 _TRY_SECONDS = 3
 _PAUSES_SECONDS = (0.1, 0.4, 1.6)
@@ -54,6 +55,8 @@ class CloudTasksPush:
 
     async def ask(self, delay: timedelta | None = None) -> bool:
         try:
+            async with asyncio.timeout(_OPEN_SECONDS):
+                await self._opened()
             async with asyncio.timeout(_ASK_SECONDS):
                 await self._ask(min(delay, LONGEST_DELAY) if delay else None)
             return True

@@ -9,11 +9,13 @@ from pilothouse.errors import Forbidden
 from pilothouse.ports.principals import Principal
 from pilothouse.ports.push import CpuPush
 from pilothouse.ports.runs import RunQueue
+from pilothouse.push.cloud_tasks import CloudTasksPush, Target
 from pilothouse.server.parts import Work
 from pilothouse.settings import AuthSettings, PushSettings
 from pilothouse.wiring.identity import Authenticate, TokenVerifier
 
 _MORE_THAN_HELD = timedelta(seconds=30)
+_AFTER_START_SECONDS = 0.5
 _SHORTEST_DEADLINE = timedelta(seconds=15)
 """Of Cloud Tasks."""
 
@@ -26,8 +28,6 @@ async def open_push(
     if settings is None:
         yield None
         return
-    from pilothouse.push.cloud_tasks import CloudTasksPush, Target
-
     push = CloudTasksPush(
         Target(
             queue=settings.queue,
@@ -38,12 +38,18 @@ async def open_push(
             endpoint=settings.endpoint,
         )
     )
-    preparing = tasks.create_task(push.prepare())
+    preparing = tasks.create_task(_prepare(push))
     try:
         yield push
     finally:
         preparing.cancel()
         await push.aclose()
+
+
+async def _prepare(push: CloudTasksPush) -> None:
+    """Its library takes a second of CPU to import: the server's first answer comes before."""
+    await asyncio.sleep(_AFTER_START_SECONDS)
+    await push.prepare()
 
 
 def pushed_work(
