@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.cloud.tasks_v2 import PauseQueueRequest
 from tests.push.places import ACCOUNT, QUEUE, Google, google, write_configuration
 
 from pilothouse.errors import ConfigurationError
@@ -65,16 +66,17 @@ def test_a_delayed_push_has_its_time_within_the_limit_of_30_days(delay: int, at_
     execute(scenario)
 
 
-def test_a_push_is_tried_again_while_cloud_tasks_is_away(free_port: int) -> None:
+def test_pushes_are_tried_again_while_cloud_tasks_is_away(free_port: int) -> None:
     async def scenario() -> None:
         push = push_to(f"127.0.0.1:{free_port}")
         await push.prepare()
         async with asyncio.TaskGroup() as tasks:
-            asking = tasks.create_task(push.ask())
+            asking = [tasks.create_task(push.ask()) for _ in range(5)]
             await asyncio.sleep(0)
             async with google(free_port) as cloud:
-                assert await asking
-                assert cloud.tasks.kept or cloud.tasks.dispatches
+                await cloud.tasks.pause_queue(PauseQueueRequest(name=QUEUE))
+                assert await asyncio.gather(*asking) == [True] * 5
+                assert len(cloud.tasks.kept) == 5
                 await push.aclose()
 
     execute(scenario)

@@ -90,7 +90,9 @@ def test_a_run_that_a_websocket_started_is_pushed_when_the_websocket_is_gone(
 ) -> None:
     async def scenario(place: Pushed) -> None:
         async with place.gate() as gate:
-            async with connect(f"ws{place.url.removeprefix('http')}/threads/{new_thread()}/stream/events") as socket:
+            async with connect(
+                f"ws{place.url.removeprefix('http')}/threads/{new_thread()}/stream/events"
+            ) as socket:
                 params = {"assistant_id": "gated", "input": says(gate.path)}
                 await socket.send(json.dumps({"id": 1, "method": "run.start", "params": params}))
                 assert json.loads(await socket.recv())["type"] == "success"

@@ -14,7 +14,7 @@ from tests.runs.instances import delta, instance, says, texts
 from pilothouse.errors import Conflict, LeaseLost
 from pilothouse.events import Offset, RunEnded, RunStarted
 from pilothouse.ports.principals import LOCAL
-from pilothouse.ports.runs import RunLease
+from pilothouse.ports.runs import QueueLoad, RunLease
 
 WORKER = [sys.executable, "-m", "tests.runs.hanging_worker"]
 
@@ -225,5 +225,34 @@ def test_a_stopping_worker_ends_what_it_has_and_takes_no_more(valkey_url: str) -
             later = await here.start_run()
             there.work(says("elsewhere"))
             assert texts(await here.read(later)) == ["elsewhere"]
+
+    asyncio.run(main())
+
+
+def test_the_load_is_what_waits_and_what_is_under_way(redis_url: str) -> None:
+    async def main() -> None:
+        began, go_on = asyncio.Event(), asyncio.Event()
+
+        async def handle(lease: RunLease) -> None:
+            began.set()
+            await go_on.wait()
+            await lease.finish(RunEnded("success"))
+
+        async with instance(redis_url) as here:
+            assert await here.queue.load() == QueueLoad(waiting=0, under_way=0)
+            first = await here.start_run()
+            await here.start_run(first.thread_id)  # waits for its thread, and is not due
+            other = await here.start_run()
+            await here.start_run(delay=timedelta(hours=1))
+            assert await here.queue.load() == QueueLoad(waiting=2, under_way=0)
+            here.work(handle, slots=1)
+            await began.wait()
+            assert await here.queue.load() == QueueLoad(waiting=1, under_way=1)
+            go_on.set()
+            await here.read(first)
+            await here.read(other)
+            last = (await here.runs.list(LOCAL, first.thread_id))[0]
+            await here.read(last)
+            assert await here.queue.load() == QueueLoad(waiting=0, under_way=0)
 
     asyncio.run(main())

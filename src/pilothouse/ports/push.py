@@ -3,6 +3,9 @@
 from datetime import timedelta
 from typing import Protocol
 
+WORK_PATH = "/internal/work"
+"""Where the request goes."""
+
 
 class CpuPush(Protocol):
     """Asks the platform to send a request that some instance of this service holds open while there is work.

@@ -9,16 +9,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from pilothouse.ports.push import WORK_PATH
+
 if TYPE_CHECKING:
     from google.cloud.tasks_v2 import CloudTasksAsyncClient, Task
 
 logger = logging.getLogger(__name__)
 
-PATH = "/internal/work"
 LONGEST_DELAY = timedelta(days=30)
 _OPEN_SECONDS = 20
 _ASK_SECONDS = 8
 _TRY_SECONDS = 3
+_CONNECTION_OF_ITS_OWN = ("grpc.use_local_subchannel_pool", 1)
+"""Else all channels of a process to one address share a connection, dead or not."""
 _PAUSES_SECONDS = (0.1, 0.4, 1.6)
 
 
@@ -80,19 +83,22 @@ class CloudTasksPush:
 
         task = self._task(delay)
         passing = (Aborted, DeadlineExceeded, InternalServerError, ServiceUnavailable, TooManyRequests)
-        for pause in _PAUSES_SECONDS:
+        for pause in (*_PAUSES_SECONDS, None):
+            client: Any = await self._opened()
             try:
-                await self._create(task)
+                await client.create_task(parent=self._target.queue, task=task, timeout=_TRY_SECONDS)
                 return
             except passing:
-                # A connection that died while the process was frozen does not always say so: go on with a new one.
-                await self.aclose()
+                if pause is None:
+                    raise
+                self._drop(client)
                 await asyncio.sleep(pause)
-        await self._create(task)
 
-    async def _create(self, task: "Task") -> None:
-        client: Any = await self._opened()
-        await client.create_task(parent=self._target.queue, task=task, timeout=_TRY_SECONDS)
+    def _drop(self, client: Any) -> None:
+        """Go on with a new connection: one that died while the process was frozen does not always say so. The old one closes
+        when nobody has a call on it: closing it here would cancel the calls of others."""
+        if self._client is client:
+            self._client = None
 
     def _task(self, delay: timedelta | None) -> "Task":
         from google.cloud.tasks_v2 import HttpMethod, HttpRequest, OidcToken, Task
@@ -100,7 +106,7 @@ class CloudTasksPush:
         target = self._target
         request = HttpRequest(
             http_method=HttpMethod.POST,
-            url=target.url + PATH,
+            url=target.url + WORK_PATH,
             oidc_token=OidcToken(service_account_email=target.service_account, audience=target.audience),
         )
         due = datetime.now(UTC) + delay if delay else None
@@ -130,12 +136,17 @@ def _import_and_identify(needs_identity: bool) -> Any:
 
 
 def _client(endpoint: str | None, credentials: Any) -> "CloudTasksAsyncClient":
-    from google.cloud.tasks_v2 import CloudTasksAsyncClient
-
-    if endpoint is None:
-        return CloudTasksAsyncClient(credentials=credentials)
     import grpc.aio
+    from google.cloud.tasks_v2 import CloudTasksAsyncClient
     from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcAsyncIOTransport
 
-    channel = grpc.aio.insecure_channel(endpoint)
-    return CloudTasksAsyncClient(transport=CloudTasksGrpcAsyncIOTransport(channel=channel))
+    def channel(host: str, **given: Any) -> grpc.aio.Channel:
+        given["options"] = [*given["options"], _CONNECTION_OF_ITS_OWN]
+        return CloudTasksGrpcAsyncIOTransport.create_channel(host, **given)
+
+    if endpoint is None:
+        transport = CloudTasksGrpcAsyncIOTransport(credentials=credentials, channel=channel)
+    else:
+        plain = grpc.aio.insecure_channel(endpoint, options=[_CONNECTION_OF_ITS_OWN])
+        transport = CloudTasksGrpcAsyncIOTransport(channel=plain)
+    return CloudTasksAsyncClient(transport=transport)

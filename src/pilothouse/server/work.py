@@ -16,20 +16,20 @@ from dataclasses import replace
 from starlette.responses import Response
 from starlette.routing import Route
 
+from pilothouse.ports.push import WORK_PATH
 from pilothouse.ports.runs import QueueLoad
 from pilothouse.server.calls import Call, json_reply, operation
 from pilothouse.server.errors import error_reply
 from pilothouse.server.parts import Parts, Work
 
-PATH = "/internal/work"
 _LOOK_EVERY_SECONDS = 1
 
 
 def work_routes(parts: Parts) -> list[Route]:
-    """None where nothing is pushed."""
+    """No route where nothing is pushed."""
     if parts.work is None:
         return []
-    held = operation("POST", PATH, _Holding(parts.work).hold)
+    held = operation("POST", WORK_PATH, _Holding(parts.work).hold)
     return [held.route(replace(parts, authenticate=parts.work.authenticate))]
 
 
@@ -70,7 +70,7 @@ class _Holding:
     async def _look(self, since: float) -> QueueLoad:
         """What was in the queue at a time after `since`, on the loop's clock. Those who wait share one look."""
         async with self._looking:
-            if self._looked_at < since:
+            if self._looked_at <= since:
                 looked_at = asyncio.get_running_loop().time()
                 self._seen = await self._work.load()
                 self._looked_at = looked_at
