@@ -231,28 +231,27 @@ def test_a_stopping_worker_ends_what_it_has_and_takes_no_more(valkey_url: str) -
 
 def test_the_load_is_what_waits_and_what_is_under_way(redis_url: str) -> None:
     async def main() -> None:
-        began, go_on = asyncio.Event(), asyncio.Event()
+        began, go_on = asyncio.Semaphore(0), asyncio.Event()
 
         async def handle(lease: RunLease) -> None:
-            began.set()
+            began.release()
             await go_on.wait()
             await lease.finish(RunEnded("success"))
 
-        async with instance(redis_url) as here:
+        async with instance(redis_url) as here, instance(redis_url) as elsewhere:
             assert await here.queue.load() == QueueLoad(waiting=0, under_way=0)
-            first = await here.start_run()
-            await here.start_run(first.thread_id)  # waits for its thread, and is not due
-            other = await here.start_run()
+            runs = [await here.start_run(), await here.start_run()]
+            runs += [await here.start_run(runs[0].thread_id)]  # waits for its thread, and is not due
             await here.start_run(delay=timedelta(hours=1))
             assert await here.queue.load() == QueueLoad(waiting=2, under_way=0)
-            here.work(handle, slots=1)
-            await began.wait()
-            assert await here.queue.load() == QueueLoad(waiting=1, under_way=1)
+            elsewhere.work(handle)
+            for _ in range(2):
+                await began.acquire()
+            assert await here.queue.load() == QueueLoad(waiting=0, under_way=2)
+            runs += [await here.start_run(delay=timedelta(seconds=1.5))]
+            assert await here.queue.load() == QueueLoad(waiting=1, under_way=2)
             go_on.set()
-            await here.read(first)
-            await here.read(other)
-            last = (await here.runs.list(LOCAL, first.thread_id))[0]
-            await here.read(last)
+            await asyncio.gather(*map(here.read, runs))
             assert await here.queue.load() == QueueLoad(waiting=0, under_way=0)
 
     asyncio.run(main())

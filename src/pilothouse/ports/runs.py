@@ -268,5 +268,5 @@ class RunQueue(Protocol):
 
     async def load(self) -> QueueLoad:
         """What the whole service has to do, now. Runs that wait for their thread are not counted: they are due when the
-        one before them ends."""
+        one before them ends. Raises `StoreUnavailable`."""
         ...

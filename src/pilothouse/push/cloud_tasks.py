@@ -138,15 +138,15 @@ def _import_and_identify(needs_identity: bool) -> Any:
 def _client(endpoint: str | None, credentials: Any) -> "CloudTasksAsyncClient":
     import grpc.aio
     from google.cloud.tasks_v2 import CloudTasksAsyncClient
-    from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcAsyncIOTransport
+    from google.cloud.tasks_v2.services.cloud_tasks import transports
+
+    transport: Any = transports.CloudTasksGrpcAsyncIOTransport
 
     def channel(host: str, **given: Any) -> grpc.aio.Channel:
         given["options"] = [*given["options"], _CONNECTION_OF_ITS_OWN]
-        return CloudTasksGrpcAsyncIOTransport.create_channel(host, **given)
+        return transport.create_channel(host, **given)
 
     if endpoint is None:
-        transport = CloudTasksGrpcAsyncIOTransport(credentials=credentials, channel=channel)
-    else:
-        plain = grpc.aio.insecure_channel(endpoint, options=[_CONNECTION_OF_ITS_OWN])
-        transport = CloudTasksGrpcAsyncIOTransport(channel=plain)
-    return CloudTasksAsyncClient(transport=transport)
+        return CloudTasksAsyncClient(transport=transport(credentials=credentials, channel=channel))
+    plain = grpc.aio.insecure_channel(endpoint, options=[_CONNECTION_OF_ITS_OWN])
+    return CloudTasksAsyncClient(transport=transport(channel=plain))

@@ -44,8 +44,6 @@ _LAPSE = timedelta(seconds=6)
 _RENEW_EVERY = timedelta(seconds=2)
 _PROMOTE_EVERY = timedelta(seconds=1)
 _COUNT_EVERY = timedelta(seconds=1)
-_SOON = timedelta(seconds=2)
-"""A delayed run counts as due a little early: clocks of instances differ, and nobody asks again."""
 _BURY_EVERY = timedelta(seconds=10)
 _RETRY_SECONDS = 0.5
 _HAND_BACK_SECONDS = 2
@@ -63,7 +61,6 @@ class RedisRunQueue:
         self._renew = redis.register_script(scripts.RENEW)
         self._promote = redis.register_script(scripts.PROMOTE)
         self._hand_back = redis.register_script(scripts.HAND_BACK)
-        self._load = redis.register_script(scripts.LOAD)
         self._redis = redis
         self._tails = tails
         self._signals = signals
@@ -226,13 +223,14 @@ class RedisRunQueue:
                     lease.stop.set(answer.decode())
 
     async def load(self) -> QueueLoad:
-        soon = now_ms() + milliseconds(_SOON)
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for partition, stream in enumerate(self._streams):
-                await self._load(keys=[stream], args=[keys.prefix(partition), soon], client=pipe)
-            counts = await pipe.execute()
-        entries, leases, delayed = (sum(column) for column in zip(*counts, strict=True))
-        return QueueLoad(waiting=entries - leases + delayed, under_way=leases)
+        try:
+            await self._backlog.count()
+        except ResponseError as error:
+            if "NOGROUP" not in str(error):
+                raise
+            await self._make_groups()  # nobody has worked here yet
+            await self._backlog.count()
+        return QueueLoad(max(self._backlog.waiting, 0), self._backlog.under_way)
 
     async def _promote_delayed(self) -> None:
         async with self._redis.pipeline(transaction=False) as pipe:

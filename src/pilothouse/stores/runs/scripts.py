@@ -352,13 +352,3 @@ end
 return #due
 """
 )
-
-# KEYS queue; ARGV prefix soon -> how many entries, how many of them are leases, how many delayed runs are due by `soon`
-LOAD = """
-local pending = redis.pcall('XPENDING', KEYS[1], 'workers')
-return {
-  redis.call('XLEN', KEYS[1]),
-  pending.err and 0 or pending[1],
-  redis.call('ZCOUNT', ARGV[1] .. ':delayed', 0, ARGV[2])
-}
-"""
