@@ -52,6 +52,12 @@ class Unauthenticated(PilothouseError):
     code = "unauthenticated"
 
 
+class Forbidden(PilothouseError):
+    """We know who you are, and you may not do this."""
+
+    code = "forbidden"
+
+
 # What an operator got wrong.
 
 

@@ -4,6 +4,7 @@ This is the only module that reads the environment. Every mistake is a `Configur
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,6 +58,25 @@ class LimitSettings(RunLimits, frozen=True, forbid_unknown_fields=True):
     """How many runs may wait for a worker, of all users together, and for their turn on one thread; one more is refused (429)."""
 
 
+class PushSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[push]`: Cloud Tasks brings CPU to runs that no client waits for. For Cloud Run with request-based billing."""
+
+    queue: str
+    """`projects/PROJECT/locations/REGION/queues/NAME`."""
+    url: str
+    """Of this service: `https://…run.app`."""
+    service_account: str
+    """As whom Cloud Tasks calls the service; nobody else may."""
+    audience: str | None = None
+    """Of the ID tokens; without it, `url`."""
+    hold_seconds: Annotated[int, msgspec.Meta(ge=1, le=1740)] = 270
+    """So long is a request held at most: less than the service's request timeout."""
+    endpoint: str | None = None
+    """`HOST:PORT` of an emulator of Cloud Tasks."""
+    issuer: str = "https://accounts.google.com"
+    jwks_url: str = "https://www.googleapis.com/oauth2/v3/certs"
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set. `PILOTHOUSE_PORT` sets `port`, and so on; tables only in the file."""
 
@@ -87,6 +107,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Hosts, or `host:port`, that webhooks may call though they are private, or over http."""
     auth: AuthSettings | None = None
     limits: LimitSettings = LimitSettings()
+    push: PushSettings | None = None
     agents: dict[Name, AgentSettings] = {}
 
     # Set by what the whole field calls them.
@@ -140,7 +161,7 @@ _PLAIN_NAMES = {
 }
 _LISTS = {"webhook_hosts"}
 """Separated by commas in the environment."""
-_FILE_ONLY = {"agents", "auth", "limits", "root", "project"}
+_FILE_ONLY = {"agents", "auth", "push", "limits", "root", "project"}
 
 
 def load(
@@ -171,9 +192,33 @@ def _check(settings: Settings) -> None:
             f"host {settings.host} can be reached from other machines, and no authentication is configured: "
             "add [auth] to pilothouse.toml (issuer, audience, jwks_url), or listen on 127.0.0.1."
         )
+    if settings.push is not None:
+        _check_push(settings.push)
     for name, agent in settings.agents.items():
         if agent.graph and agent.function:
             raise ConfigurationError(f"agents.{name} has both graph and function: keep one.")
+
+
+def _check_push(push: PushSettings) -> None:
+    wanted = (
+        (
+            "queue",
+            push.queue,
+            r"projects/[^/]+/locations/[^/]+/queues/[^/]+",
+            "projects/P/locations/L/queues/Q",
+        ),
+        ("url", push.url, r"https?://[^/?#]+/?", "the service's own address, https://HOST without a path"),
+        (
+            "service_account",
+            push.service_account,
+            r"[^@\s]+@[^@\s]+",
+            "a service account's address, NAME@PROJECT.iam…",
+        ),
+        ("endpoint", push.endpoint or "HOST:1", r"[^/\s]+:\d+", "HOST:PORT of an emulator, or left out"),
+    )
+    for key, value, pattern, form in wanted:
+        if not re.fullmatch(pattern, value):
+            raise ConfigurationError(f"push.{key} is {value!r}: it must be {form}.")
 
 
 def _process_environment(project: Project | None) -> Mapping[str, str]:

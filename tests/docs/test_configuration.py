@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from pilothouse.settings import AgentSettings, AuthSettings, LimitSettings, Settings, load
+from pilothouse.settings import AgentSettings, AuthSettings, LimitSettings, PushSettings, Settings, load
 
-SET_ELSEWHERE = {"root", "project", "agents", "auth"}
+SET_ELSEWHERE = {"root", "project", "agents", "auth", "push"}
 
 
 def _page(repository: Path) -> str:
@@ -14,7 +14,7 @@ def _page(repository: Path) -> str:
 
 def test_every_setting_is_on_the_page(repository: Path) -> None:
     page = _page(repository)
-    parts = (Settings, AuthSettings, AgentSettings, LimitSettings)
+    parts = (Settings, AuthSettings, AgentSettings, LimitSettings, PushSettings)
     fields = {name for part in parts for name in part.__struct_fields__}
     missing = [name for name in fields - SET_ELSEWHERE if not re.search(rf"\b{name}\b", page)]
     assert not missing

@@ -14,7 +14,7 @@ from tests.runs.instances import delta, instance, says, texts
 from pilothouse.errors import Conflict, LeaseLost
 from pilothouse.events import Offset, RunEnded, RunStarted
 from pilothouse.ports.principals import LOCAL
-from pilothouse.ports.runs import RunLease
+from pilothouse.ports.runs import QueueLoad, RunLease
 
 WORKER = [sys.executable, "-m", "tests.runs.hanging_worker"]
 
@@ -225,5 +225,33 @@ def test_a_stopping_worker_ends_what_it_has_and_takes_no_more(valkey_url: str) -
             later = await here.start_run()
             there.work(says("elsewhere"))
             assert texts(await here.read(later)) == ["elsewhere"]
+
+    asyncio.run(main())
+
+
+def test_the_load_is_what_waits_and_what_is_under_way(redis_url: str) -> None:
+    async def main() -> None:
+        began, go_on = asyncio.Semaphore(0), asyncio.Event()
+
+        async def handle(lease: RunLease) -> None:
+            began.release()
+            await go_on.wait()
+            await lease.finish(RunEnded("success"))
+
+        async with instance(redis_url) as here, instance(redis_url) as elsewhere:
+            assert await here.queue.load() == QueueLoad(waiting=0, under_way=0)
+            runs = [await here.start_run(), await here.start_run()]
+            runs += [await here.start_run(runs[0].thread_id)]  # waits for its thread, and is not due
+            await here.start_run(delay=timedelta(hours=1))
+            assert await here.queue.load() == QueueLoad(waiting=2, under_way=0)
+            elsewhere.work(handle)
+            for _ in range(2):
+                await began.acquire()
+            assert await here.queue.load() == QueueLoad(waiting=0, under_way=2)
+            runs += [await here.start_run(delay=timedelta(seconds=1.5))]
+            assert await here.queue.load() == QueueLoad(waiting=1, under_way=2)
+            go_on.set()
+            await asyncio.gather(*map(here.read, runs))
+            assert await here.queue.load() == QueueLoad(waiting=0, under_way=0)
 
     asyncio.run(main())

@@ -233,6 +233,15 @@ class RunLease(Protocol):
         ...
 
 
+class QueueLoad(msgspec.Struct, frozen=True):
+    """How many runs there are to be executed."""
+
+    waiting: int
+    """Due, now or in a moment, and not taken yet."""
+    under_way: int
+    """Taken, by whatever worker, dead ones included until their runs are taken over."""
+
+
 class RunQueue(Protocol):
     """Where workers get runs.
 
@@ -257,4 +266,9 @@ class RunQueue(Protocol):
         Once `stopping` is set it takes no more runs, and returns when those under way have ended. When cancelled it
         cancels them. At the end it hands back whatever it still holds.
         """
+        ...
+
+    async def load(self) -> QueueLoad:
+        """What the whole service has to do, now. Runs that wait for their thread are not counted: they are due when the
+        one before them ends. Raises `StoreUnavailable`."""
         ...

@@ -26,6 +26,7 @@ from pilothouse.server.states import StateRoutes, States
 from pilothouse.server.static import page_routes
 from pilothouse.server.streaming_v2 import ThreadStreamRoutes
 from pilothouse.server.threads import ThreadRoutes
+from pilothouse.server.work import work_routes
 
 __all__ = ["Parts", "create_app"]
 
@@ -38,6 +39,7 @@ def create_app(parts: Parts) -> Starlette:
         *(operation.route(parts) for operation in operations),
         *socket_routes(parts),
         *health.open_routes(),
+        *work_routes(parts),
         Route("/openapi.json", _Description(operations)),
         *page_routes(),
         *absent_routes(),

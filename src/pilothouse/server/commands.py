@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pilothouse.errors import Conflict, InvalidRequest, NotFound, PilothouseError
 from pilothouse.events import ThreadId
 from pilothouse.ports.principals import Principal
+from pilothouse.ports.push import CpuPush
 from pilothouse.ports.runs import NewRun
 from pilothouse.ports.threads import Thread
 from pilothouse.server.following import Following
@@ -32,7 +33,9 @@ CommandHandler = Callable[[Principal, ThreadId, Command], Awaitable[bytes]]
 class Commands:
     """What can be asked of a thread on any connection. Every command is answered, whatever happens."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, push: CpuPush | None = None) -> None:
+        """With `push`, each run that is started asks for CPU: where no connection lasts as long as the run."""
+        self._push = push
         self._agents = parts.agents
         self._threads = parts.threads
         self._runs = parts.runs
@@ -73,6 +76,8 @@ class Commands:
         self, principal: Principal, thread: Thread | None, command: Command, new: NewRun
     ) -> bytes:
         run = await self._runs.create(principal, new)
+        if self._push is not None:
+            await self._push.ask()
         begun = 0 if thread is None else thread.runs_begun
         return success(command.id, {"run_id": run.run_id}, before_run(begun + 1))
 

@@ -17,6 +17,7 @@ STATUS: dict[type[PilothouseError], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
     errors.AgentUnavailable: 409,
     errors.LeaseLost: 409,
     errors.ModelQuotaExceeded: 429,

@@ -1,6 +1,9 @@
 """Routes of runs: start, follow, wait for, cancel."""
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from uuid import UUID, uuid4, uuid5
 
 from starlette.responses import Response
@@ -47,6 +50,7 @@ class RunRoutes:
         self._log = parts.log
         self._states = states
         self._check_webhook = parts.check_webhook
+        self._push = parts.push
 
     def hot_operations(self) -> Sequence[Operation]:
         """To be matched first."""
@@ -76,18 +80,22 @@ class RunRoutes:
 
     async def create(self, call: Call, body: RunCreate) -> Response:
         """Start a run on a thread and answer at once."""
-        return _created(await self._start(call, body))
+        run = await self._start(call, body)
+        await self._ask_for_cpu(body)
+        return _created(run)
 
     async def create_stateless(self, call: Call, body: RunCreate) -> Response:
         """Start a run without a thread and answer at once."""
-        return _created(await self._start_stateless(call, body))
+        run = await self._start_stateless(call, body)
+        await self._ask_for_cpu(body)
+        return _created(run)
 
     async def create_batch(self, call: Call, body: list[RunCreate]) -> Response:
         """Start several runs without threads and answer at once."""
         news = [self._stateless(one) for one in body]
-        return json_bytes(
-            encode_all(RunReply, [run_reply(await self._runs.create(call.principal, new)) for new in news])
-        )
+        runs = [await self._runs.create(call.principal, new) for new in news]
+        await self._ask_for_cpu(*body)
+        return json_bytes(encode_all(RunReply, [run_reply(run) for run in runs]))
 
     async def stream(self, call: Call, body: RunCreate) -> ASGIApp:
         """Start a run on a thread and stream its events."""
@@ -99,11 +107,18 @@ class RunRoutes:
 
     async def wait(self, call: Call, body: RunCreate) -> ASGIApp:
         """Start a run on a thread and answer when it has ended, with its last values."""
-        return self._result(await self._start(call, body), _cancels(body))
+        return self._result(await self._start(call, body), _cancels(body), body.delay)
 
     async def wait_stateless(self, call: Call, body: RunCreate) -> ASGIApp:
         """Start a run without a thread and answer when it has ended, with its last values."""
-        return self._result(await self._start_stateless(call, body), _cancels(body))
+        return self._result(await self._start_stateless(call, body), _cancels(body), body.delay)
+
+    async def _ask_for_cpu(self, *bodies: RunCreate) -> None:
+        """For runs that no client waits for, where the platform gives CPU only to requests: ask before the reply is sent."""
+        if self._push is not None:
+            async with asyncio.TaskGroup() as asking:
+                for body in bodies:
+                    asking.create_task(self._push.ask(body.delay))
 
     async def _start(self, call: Call, body: RunCreate) -> Run:
         new = new_run(body, self._admitted(body), call.thread_id, call.idempotency_key)
@@ -155,17 +170,25 @@ class RunRoutes:
 
     def _stream(self, run: Run, body: RunCreate) -> ASGIApp:
         encoder = StreamEncoder(run.run_id, run.request.stream_modes, subgraphs=run.request.stream_subgraphs)
-        return self._events(run, encoder, _cancels(body))
+        return self._events(run, encoder, _cancels(body), body.delay)
 
-    def _events(self, run: Run, encoder: StreamEncoder, cancel_on_disconnect: bool) -> ASGIApp:
+    def _events(
+        self,
+        run: Run,
+        encoder: StreamEncoder,
+        cancel_on_disconnect: bool,
+        delay: timedelta | None = None,
+    ) -> ASGIApp:
         batches = self._log.follow(run.principal, run.thread_id, run.run_id, encoder.follow_after)
         return Streaming(
             event_chunks(batches, encoder),
             run_headers(_path(run), "stream", EVENT_STREAM),
-            on_disconnect=self._canceller(run) if cancel_on_disconnect else None,
+            on_disconnect=self._on_disconnect(run, cancel_on_disconnect, delay),
         )
 
-    def _result(self, run: Run, cancel_on_disconnect: bool = False) -> ASGIApp:
+    def _result(
+        self, run: Run, cancel_on_disconnect: bool = False, delay: timedelta | None = None
+    ) -> ASGIApp:
         async def thread_values() -> bytes:
             return await self._values(run)
 
@@ -173,11 +196,19 @@ class RunRoutes:
         return Streaming(
             result_chunks(batches, thread_values),
             run_headers(_path(run), "join", JSON),
-            on_disconnect=self._canceller(run) if cancel_on_disconnect else None,
+            on_disconnect=self._on_disconnect(run, cancel_on_disconnect, delay),
         )
 
-    def _canceller(self, run: Run) -> Callable[[], Awaitable[None]]:
-        return lambda: self._runs.cancel(run.principal, run.thread_id, run.run_id)
+    def _on_disconnect(
+        self, run: Run, cancel: bool, delay: timedelta | None
+    ) -> Callable[[], Awaitable[object]] | None:
+        """A run that goes on without its client is cancelled, or needs CPU from elsewhere."""
+        if cancel:
+            return lambda: self._runs.cancel(run.principal, run.thread_id, run.run_id)
+        push, due = self._push, time.monotonic() + (delay.total_seconds() if delay else 0)
+        if push is None:
+            return None
+        return lambda: push.ask(timedelta(seconds=max(0, due - time.monotonic())))
 
     async def _values(self, run: Run) -> bytes:
         """The values of the run's thread; `{}` if it is gone by now."""

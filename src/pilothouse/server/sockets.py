@@ -54,6 +54,7 @@ class _ThreadSockets:
         self._authenticate = parts.authenticate
         self._commands = Commands(parts)
         self._following = Following(parts)
+        self._push = parts.push
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
@@ -68,7 +69,8 @@ class _ThreadSockets:
         try:
             await connection.run()
         except* (_Gone, WebSocketDisconnect):
-            pass
+            if self._push is not None:  # runs that it started may go on
+                await self._push.ask()
         except* ServerStopping as stopping:
             await _close(socket, _RESTARTING, str(stopping.exceptions[0]))
         except* Exception:

@@ -34,7 +34,7 @@ _HEADERS = (
 
 class ThreadStreamRoutes:
     def __init__(self, parts: Parts) -> None:
-        self._commands = Commands(parts)
+        self._commands = Commands(parts, parts.push)
         self._following = Following(parts)
 
     def operations(self) -> Sequence[Operation]:

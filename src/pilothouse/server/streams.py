@@ -34,7 +34,7 @@ class Streaming:
         chunks: AsyncGenerator[bytes, None],
         headers: Sequence[tuple[bytes, bytes]],
         *,
-        on_disconnect: Callable[[], Awaitable[None]] | None = None,
+        on_disconnect: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self._chunks = chunks
         self._headers = headers

@@ -49,6 +49,10 @@ class RunCreate(msgspec.Struct, frozen=True):
     """The old form of `durability`."""
     webhook: str | None = None
 
+    @property
+    def delay(self) -> timedelta | None:
+        return timedelta(seconds=self.after_seconds) if self.after_seconds else None
+
 
 def new_run(body: RunCreate, agent_id: AgentId, thread_id: ThreadId, key: str | None = None) -> NewRun:
     """The run that a client asks for on a thread of its own choice. Raises `InvalidRequest`."""
@@ -59,7 +63,7 @@ def new_run(body: RunCreate, agent_id: AgentId, thread_id: ThreadId, key: str | 
         metadata=json_object(body.metadata, "metadata") or Json(b"{}"),
         multitask_strategy=body.multitask_strategy or "enqueue",
         if_thread_missing=body.if_not_exists or "reject",
-        delay=timedelta(seconds=body.after_seconds) if body.after_seconds else None,
+        delay=body.delay,
         resumes=_resumes(body),
         idempotency_key=key,
         webhook=body.webhook,

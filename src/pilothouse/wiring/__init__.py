@@ -26,6 +26,7 @@ from pilothouse.wire.webhooks import webhook_body
 from pilothouse.wiring.agents import AgentLoader
 from pilothouse.wiring.identity import authenticator
 from pilothouse.wiring.models import OpenModels
+from pilothouse.wiring.push import open_push, pushed_work
 from pilothouse.wiring.reports import Preparation, Report
 from pilothouse.wiring.stores import RunStores, open_run_stores, postgres_url
 
@@ -73,6 +74,7 @@ async def open_app(settings: Settings, report: Report) -> AsyncGenerator[App]:
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         models = OpenModels(settings, preparation, tasks)
         stack.callback(models.close)
+        push = await stack.enter_async_context(open_push(settings.push, tasks))
         loader = AgentLoader(settings, stores, models, tasks)
         catalog = loader.catalog()
         stopping = asyncio.Event()
@@ -98,6 +100,8 @@ async def open_app(settings: Settings, report: Report) -> AsyncGenerator[App]:
             status=lambda: _status(stopping, preparation),
             max_body_bytes=settings.max_body_bytes,
             allowed_hosts=None if settings.auth else LOOPBACK_HOSTS,
+            push=push,
+            work=pushed_work(settings.push, push, stores.queue, stopping),
         )
         try:
             yield App(create_app(parts), runner, working, stopping, stores.log)

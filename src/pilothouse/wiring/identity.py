@@ -15,6 +15,7 @@ _ALGORITHMS = ["RS256", "ES256"]
 _KEYS_LIVE_SECONDS = 3600
 _TIMEOUT_SECONDS = 10
 _LEEWAY_SECONDS = 30
+_STRIPPED = ".SIGNATURE_REMOVED_BY_GOOGLE"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._@+-]")
 _LONGEST_USER = 128
 
@@ -42,6 +43,11 @@ class TokenVerifier:
         if not token or scheme.lower() not in {"", "bearer"}:
             raise Unauthenticated(
                 f"Send an ID token of {self._settings.issuer} in the header {self._settings.header}."
+            )
+        if token.endswith(_STRIPPED):
+            raise Unauthenticated(
+                "Cloud Run has removed the ID token's signature, as it does where it checks callers itself: switch that "
+                "off (--no-invoker-iam-check). This server checks them."
             )
         return Principal(_user_of(await asyncio.to_thread(self._claims, token)))
 

@@ -1,8 +1,15 @@
 """How many runs wait for a worker: counted every second, not with each run."""
 
+from datetime import timedelta
+
 from pilothouse.errors import TooBusy
 from pilothouse.stores import keys
 from pilothouse.stores.client import Redis
+from pilothouse.stores.runs.records import now_ms
+from pilothouse.stores.runs.threads import milliseconds
+
+_SOON = timedelta(seconds=2)
+"""A delayed run counts as due a little early: the request that was asked for it comes once, and clocks differ."""
 
 
 class Backlog:
@@ -20,9 +27,10 @@ class Backlog:
             for partition in range(keys.PARTITIONS):
                 pipe.xlen(keys.queue(partition))
                 pipe.xpending(keys.queue(partition), keys.WORKERS)
+                pipe.zcount(f"{keys.prefix(partition)}:delayed", 0, now_ms() + milliseconds(_SOON))
             replies = await pipe.execute()
-        self.under_way = sum(summary["pending"] for summary in replies[1::2])
-        self.waiting = sum(replies[::2]) - self.under_way
+        self.under_way = sum(summary["pending"] for summary in replies[1::3])
+        self.waiting = sum(replies[::3]) - self.under_way + sum(replies[2::3])
 
     def admit(self) -> None:
         """One more run is to be created. Raises `TooBusy`."""

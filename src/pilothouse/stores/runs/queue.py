@@ -25,7 +25,7 @@ from redis.exceptions import RedisError, ResponseError
 from pilothouse.errors import StoreUnavailable
 from pilothouse.events import Offset, Record, RunId, ThreadId
 from pilothouse.ports.principals import Principal, UserId
-from pilothouse.ports.runs import CancelAction, Run, RunLease
+from pilothouse.ports.runs import CancelAction, QueueLoad, Run, RunLease
 from pilothouse.stores import keys
 from pilothouse.stores.client import Redis, stop_if_cancelled
 from pilothouse.stores.runs import scripts
@@ -243,6 +243,16 @@ class RedisRunQueue:
             for lease, answer in zip(leases, answers, strict=True):
                 if answer != b"ok":
                     lease.stop.set(answer.decode())
+
+    async def load(self) -> QueueLoad:
+        try:
+            await self._backlog.count()
+        except ResponseError as error:
+            if "NOGROUP" not in str(error):
+                raise
+            await self._make_groups()  # nobody has worked here yet
+            await self._backlog.count()
+        return QueueLoad(max(self._backlog.waiting, 0), self._backlog.under_way)
 
     async def _promote_delayed(self) -> None:
         """Put runs into the queue when they are due. Others are told of one that is so in less than a period."""
