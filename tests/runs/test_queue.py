@@ -136,6 +136,7 @@ def test_a_released_run_is_taken_by_another_worker_with_the_next_attempt(redis_u
                     await lease.append([delta("one")])
                     await lease.release()
                 else:
+                    assert lease.run.crashes == 0
                     await says("two")(lease)
 
             here.work(handle)
@@ -159,10 +160,17 @@ def test_a_killed_workers_run_goes_on_elsewhere_within_ten_seconds(valkey_url: s
                             break
                 os.kill(worker.pid, signal.SIGKILL)
             killed = time.monotonic()
-            here.work(says("taken over"))
+            crashes: list[int] = []
+
+            async def go_on(lease: RunLease) -> None:
+                crashes.append(lease.run.crashes)
+                await says("taken over")(lease)
+
+            here.work(go_on)
             records = await here.read(run)
             assert time.monotonic() - killed < 10
             assert texts(records) == ["hanging", "taken over"]
+            assert crashes == [1]
             assert [record.offset for record in records] == list(range(1, len(records) + 1))
 
     asyncio.run(main())

@@ -81,6 +81,8 @@ class Run(msgspec.Struct, frozen=True):
     """The run's place in the order in which the runs of its thread began, from 1; 0 before it has begun. A run that is
     cancelled before that gets its number then. Runs of a thread follow each other, so no event of a run is older than one
     of a run with a lower number."""
+    crashes: int = 0
+    """How many attempts in a row ended with their process, or were cut off, and saved no checkpoint before."""
     begun_at_ms: int = 0
     """When its first attempt began; 0 before that."""
     usage: Usage = msgspec.field(default_factory=Usage)

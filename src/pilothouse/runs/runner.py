@@ -17,7 +17,7 @@ from pilothouse.runs.meter import RunMeter
 
 logger = logging.getLogger(__name__)
 
-_MAX_ATTEMPTS = 5
+_MAX_CRASHES = 5
 _RELEASE_SECONDS = 2
 _MESSAGE_LIMIT = 1000
 
@@ -73,8 +73,8 @@ class Runner:
         """Run the engine. Returns how the run ended, None if it is to go on elsewhere; raises `CancelledError` when this
         worker is cancelled."""
         run = lease.run
-        if run.attempt > _MAX_ATTEMPTS:
-            message = f"The run was tried {_MAX_ATTEMPTS} times, and each time its process died: see the server's log."
+        if run.crashes >= _MAX_CRASHES:
+            message = f"The run was tried {_MAX_CRASHES} times at one place, and each time its process died: see the server's log."
             return RunEnded("error", RunError("crash_loop", message))
         task = asyncio.current_task()
         assert task is not None, "a run is executed in a task"

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_SILENCE_SECONDS = 10
+_SILENCE_SECONDS = 5
 _MOST_CONNECTIONS = 1000
 """redis-py's own limit is reached by a hundred requests at once."""
 _FIRST_PAUSE_SECONDS = 0.05
@@ -106,7 +106,7 @@ def connect(url: str) -> Redis:
     options = {
         "protocol": 2,
         "health_check_interval": 30,
-        "socket_connect_timeout": 5,
+        "socket_connect_timeout": 3,
         "socket_timeout": deadline,
         "max_connections": _MOST_CONNECTIONS,
         "retry": Retry(NoBackoff(), 0),

@@ -140,8 +140,9 @@ local function is_written(name, set)
   end
 end
 if KEYS[4] then
-  local held = redis.call('HMGET', KEYS[4], 'attempt', 'status')
+  local held = redis.call('HMGET', KEYS[4], 'attempt', 'status', 'crashes')
   if held[1] ~= attempt or held[2] ~= 'running' then return 0 end
+  if held[3] then redis.call('HDEL', KEYS[4], 'crashes') end -- the run makes progress
 end
 local items, position = {}, 1
 while position <= #packed do items[#items + 1], position = struct.unpack('>I4c0', packed, position) end

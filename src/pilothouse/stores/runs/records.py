@@ -70,6 +70,7 @@ def run_from(run_id: RunId, fields: Mapping[bytes, bytes]) -> Run:
         multitask_strategy=cast("MultitaskStrategy", fields[b"strategy"].decode()),
         delete_thread_after=fields[b"ephemeral"] == b"1",
         number=int(fields.get(b"number", 0)),
+        crashes=int(fields.get(b"crashes", 0)),
         begun_at_ms=int(fields.get(b"begun", 0)),
         usage=_usage.decode(fields.get(b"usage", b"{}")),
         after=outcome_from(fields.get(b"after")),

@@ -9,7 +9,7 @@ thread   hash   created updated status metadata graph active error interrupts be
   :waiting   list   those that wait for the thread, in order
   :key:KEY   string the run that was created with this idempotency key
 run      hash   user thread agent created updated status attempt offset strategy metadata request ephemeral cancel
-                entry end number begun usage digest webhook
+                entry end number begun usage digest webhook released crashes
   :log       stream the events, entry ids OFFSET-0
 :queue   stream the runs that are due; a pending entry is a lease
 :delayed zset   runs that are not due yet, by the time when they are
@@ -105,6 +105,12 @@ local function stop(prefix, thread, id, action, cancelled, now)
   if status ~= 'pending' then return 'ended' end
   end_run(prefix, id, 'interrupted', cancelled, now)
   redis.call('LREM', thread .. ':waiting', 0, id)
+  if action == 'rollback' then -- it is gone, but who follows it sees how it ended
+    redis.call('LREM', thread .. ':runs', 0, id)
+    redis.call('ZREM', thread .. ':begun', id)
+    redis.call('PEXPIRE', run, 60000)
+    redis.call('PEXPIRE', run .. ':log', 60000)
+  end
   return 'stopped'
 end
 
@@ -201,6 +207,7 @@ if status ~= 'pending' and status ~= 'running' then
   return {}
 end
 local attempt = redis.call('HINCRBY', run, 'attempt', 1)
+if status == 'running' and redis.call('HDEL', run, 'released') == 0 then redis.call('HINCRBY', run, 'crashes', 1) end
 redis.call('HSET', run, 'status', 'running', 'updated', now, 'entry', entry)
 redis.call('HSETNX', run, 'begun', now)
 local id = string.match(run, '[^:]+$')
@@ -265,7 +272,7 @@ local run = KEYS[1]
 local held = redis.call('HMGET', run, 'attempt', 'status')
 if held[1] ~= attempt or held[2] ~= 'running' then return 0 end
 leave_queue(prefix, run)
-redis.call('HSET', run, 'entry', redis.call('XADD', prefix .. ':queue', '*', 'run', id))
+redis.call('HSET', run, 'released', 1, 'entry', redis.call('XADD', prefix .. ':queue', '*', 'run', id))
 return 1
 """
 )
@@ -281,7 +288,7 @@ for _, pending in ipairs(held) do
     redis.call('XDEL', KEYS[1], pending[1])
     local run = prefix .. ':r:' .. entry[2][2]
     if redis.call('EXISTS', run) == 1 then
-      redis.call('HSET', run, 'entry', redis.call('XADD', KEYS[1], '*', 'run', entry[2][2]))
+      redis.call('HSET', run, 'released', 1, 'entry', redis.call('XADD', KEYS[1], '*', 'run', entry[2][2]))
     end
   end
 end
