@@ -76,8 +76,8 @@ def _check_turns(up: Servers) -> None:
             assert at_work[thread_id] == []
             at_work[thread_id].append(run_id)
             turns += 1
-        else:
-            assert at_work[thread_id] == [run_id]
+        else:  # a turn that was cancelled as it began may have told of its end alone
+            assert at_work[thread_id] in ([run_id], [])
             at_work[thread_id].clear()
     print(f"{turns} turns in {ROUNDS} rounds")
     assert turns >= ROUNDS
@@ -110,7 +110,7 @@ def test_queued_runs_of_a_thread_follow_each_other_in_order_and_at_once(tmp_path
 async def _warm_up(up: Servers) -> None:
     """Both instances have executed a run: the first is slower."""
     while len({entry.facts["pid"] for entry in up.journal.of("begin")}) < len(up.instances):
-        threads = [await new_thread(up, at) for at in up.instances for _ in range(4)]
-        runs = [(thread, (await create(up, up.instances[0], thread, "turn")).json()) for thread in threads]
-        for thread_id, run in runs:
-            await ended(up, up.instances[0], thread_id, run["run_id"])
+        for at in up.instances:
+            thread_id = await new_thread(up, at)
+            run = (await create(up, at, thread_id, "turn")).json()
+            await ended(up, at, thread_id, run["run_id"])

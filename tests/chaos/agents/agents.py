@@ -17,7 +17,8 @@ from langgraph.prebuilt import ToolNode
 from langgraph.types import interrupt
 
 JOURNAL = urlsplit(os.environ["CHAOS_JOURNAL"])  # noqa: TID251  an agent of the tests' own
-TURN_SECONDS = 0.005
+TURN_SECONDS = 0.1
+"""Longer than it takes to ask both instances at once."""
 HOLD_SECONDS = 2.0
 """Enough time to queue some runs behind this one."""
 LONG_SECONDS = 5.0
@@ -50,8 +51,8 @@ def tell(**entry: object) -> None:
 async def take_turn(state: MessagesState, config: RunnableConfig) -> dict[str, list[BaseMessage]]:
     configurable = config["configurable"]
     facts = {"run_id": configurable["run_id"], "thread_id": configurable["thread_id"]}
-    await note(at="begin", sent_ms=time.time() * 1000, **facts)
     try:
+        await note(at="begin", sent_ms=time.time() * 1000, **facts)
         await asyncio.sleep(HOLD_SECONDS if state["messages"][-1].content == "hold" else TURN_SECONDS)
     finally:
         await note(at="end", **facts)
