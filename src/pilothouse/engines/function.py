@@ -20,6 +20,7 @@ from langgraph.config import get_config
 from langgraph.graph import END, START, MessagesState, StateGraph
 
 from pilothouse.engines.langgraph.requests import AnyGraph
+from pilothouse.engines.langgraph.watching import NO_MODEL
 from pilothouse.errors import AgentUnavailable
 
 AgentFunction: TypeAlias = Callable[..., Any]
@@ -60,7 +61,7 @@ class _FunctionModel(BaseChatModel):
 
     @property
     def _llm_type(self) -> str:
-        return "function"
+        return NO_MODEL
 
     def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
         raise NotImplementedError("An async function can't be called synchronously.")

@@ -17,6 +17,7 @@ from pilothouse.server.crons import CronRoutes
 from pilothouse.server.errors import error_reply
 from pilothouse.server.health import HealthRoutes
 from pilothouse.server.items import ItemRoutes
+from pilothouse.server.metrics import MetricsRoute
 from pilothouse.server.openapi import description
 from pilothouse.server.origins import Origins
 from pilothouse.server.parts import Parts
@@ -40,6 +41,7 @@ def create_app(parts: Parts) -> Starlette:
         *socket_routes(parts),
         *health.open_routes(),
         *work_routes(parts),
+        *MetricsRoute(parts).open_routes(),
         Route("/openapi.json", _Description(operations)),
         *page_routes(),
         *absent_routes(),

@@ -121,6 +121,7 @@ class RedisRuns:
             request=new.request,
             multitask_strategy=new.multitask_strategy,
             delete_thread_after=new.delete_thread_after,
+            trace=new.trace,
         )
         with self._queue.offer() as offer:
             async with self._redis.pipeline(transaction=False) as pipe:
