@@ -13,7 +13,7 @@ AUTH = AuthSettings("https://issuer.example", "us", "https://issuer.example/keys
 
 
 async def samples(served: Served) -> dict[tuple[str, str], float]:
-    """By name, and the values of the labels that are not empty."""
+    """By name, and the values of the labels that are not empty, in the order of the labels' names."""
     text = (await served.http.get("/metrics")).text
     return {
         (sample.name, ",".join(value for value in sample.labels.values() if value)): sample.value
@@ -37,7 +37,7 @@ def test_what_runs_did_is_counted(run: Run) -> None:
         await served.sdk.runs.wait(thread, "echo", input=says("hello again"))
         await served.sdk.runs.wait(thread, "echo", input=says("fail:"), raise_error=False)
 
-        failed = ("pilothouse_runs_total", "echo,error,run_failed")
+        failed = ("pilothouse_runs_total", "run_failed,echo,error")
         found = await samples_with(served, failed, 1)
 
         assert found["pilothouse_runs_total", "echo,success"] == 2
@@ -46,7 +46,7 @@ def test_what_runs_did_is_counted(run: Run) -> None:
         assert found["pilothouse_run_queue_wait_seconds_bucket", "echo,+Inf"] == 3
         assert found["pilothouse_run_time_to_first_token_seconds_count", "echo"] == 2
         assert found["gen_ai_client_operation_duration_seconds_count", "chat,echomodel"] == 2
-        assert found["gen_ai_client_operation_duration_seconds_count", "chat,echomodel,ValueError"] == 1
+        assert found["gen_ai_client_operation_duration_seconds_count", "ValueError,chat,echomodel"] == 1
         assert found["gen_ai_client_operation_time_to_first_chunk_seconds_count", "chat,echomodel"] == 2
         assert 0 < found["gen_ai_invoke_agent_duration_seconds_sum", "invoke_agent,echo"] < 20
         assert ("pilothouse_run_takeovers_total", "echo") not in found
