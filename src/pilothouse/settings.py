@@ -18,6 +18,8 @@ from pilothouse.ports.limits import RunLimits
 
 FILE = "pilothouse.toml"
 PREFIX = "PILOTHOUSE_"
+_SHORTEST_SECRET = 8
+_PASSWORD = re.compile(r"://[^/@]*?:([^/]+)@")
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -148,6 +150,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         names = RunLimits.__struct_fields__
         chosen = {n: getattr(self.limits, n) if getattr(own, n) is None else getattr(own, n) for n in names}
         return RunLimits(**chosen)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no log may show: keys and passwords, but for those so short that they are words."""
+        keys = (self.gemini_api_key, self.openai_api_key, self.model_api_key)
+        passwords = (_PASSWORD.search(url or "") for url in (self.redis, self.postgres))
+        secrets = (*keys, *(found[1] for found in passwords if found))
+        return tuple(secret for secret in secrets if secret and len(secret) >= _SHORTEST_SECRET)
 
     @property
     def otlp_traces(self) -> str | None:

@@ -79,7 +79,7 @@ def _own(settings: Settings, terminal: Terminal) -> Generator[tuple[Client, Path
     log = settings.data_dir / "chat.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("")
-    logs.configure(settings.log_level, "text", log)
+    logs.configure(settings, "text", log)
     with ExitStack() as stack:
         with terminal.waiting("Starting Pilothouse…"):
             # Only now: it imports all that a server needs.
