@@ -1,4 +1,4 @@
-"""Which server `chat` talks to: the one that is named, the one that runs here, or one of its own."""
+"""Which server a command talks to: the one that is named, the one that runs here, or one of its own."""
 
 import argparse
 from collections.abc import Generator, Iterable
@@ -41,6 +41,15 @@ def server_for(options: argparse.Namespace, terminal: Terminal) -> Generator[Pla
     with _own(settings, terminal) as (client, log):
         data = ("--data", options.data) if options.data else ()
         yield Place(client, data, log)
+
+
+def running_server(url: str | None) -> Client:
+    """The server at this URL, else the one that runs here. Raises `Unreachable` if there is none, and `ConfigurationError`."""
+    if url:
+        return Client(url)
+    if client := _running(load(Path()), takes_others=True):
+        return client
+    raise Unreachable("No server runs here: start one with pilothouse serve, or name one with --url.")
 
 
 def _running(settings: Settings, *, takes_others: bool) -> Client | None:

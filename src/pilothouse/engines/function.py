@@ -13,6 +13,7 @@ from contextlib import aclosing
 from typing import Any, TypeAlias
 
 import msgspec
+from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -20,7 +21,6 @@ from langgraph.config import get_config
 from langgraph.graph import END, START, MessagesState, StateGraph
 
 from pilothouse.engines.langgraph.requests import AnyGraph
-from pilothouse.engines.langgraph.watching import NO_MODEL
 from pilothouse.errors import AgentUnavailable
 
 AgentFunction: TypeAlias = Callable[..., Any]
@@ -61,7 +61,10 @@ class _FunctionModel(BaseChatModel):
 
     @property
     def _llm_type(self) -> str:
-        return NO_MODEL
+        return "function"
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        return LangSmithParams()  # no provider: it is no model
 
     def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
         raise NotImplementedError("An async function can't be called synchronously.")

@@ -145,6 +145,18 @@ class Runs(Protocol):
         """The thread's runs, newest first. Raises `NotFound` if there is no such thread."""
         ...
 
+    async def search(
+        self,
+        principal: Principal,
+        *,
+        limit: int = 10,
+        offset: int = 0,
+        status: RunStatus | None = None,
+    ) -> Sequence[Run]:
+        """Runs of all threads, newest first: the 100 newest of each of the user's 500 threads that changed last. Runs without
+        a thread of their caller's are not among them."""
+        ...
+
     async def cancel(
         self, principal: Principal, thread_id: ThreadId, run_id: RunId, action: CancelAction = "interrupt"
     ) -> None:

@@ -21,6 +21,7 @@ from pilothouse.server.metrics import MetricsRoute
 from pilothouse.server.openapi import description
 from pilothouse.server.origins import Origins
 from pilothouse.server.parts import Parts
+from pilothouse.server.reports import ReportRoutes
 from pilothouse.server.runs import RunRoutes
 from pilothouse.server.sockets import socket_routes
 from pilothouse.server.states import StateRoutes, States
@@ -66,6 +67,7 @@ def api_operations(parts: Parts, health: HealthRoutes) -> Sequence[Operation]:
         *ThreadStreamRoutes(parts).operations(),
         *AssistantRoutes(parts).operations(),
         *ItemRoutes(parts).operations(),
+        *ReportRoutes(parts).operations(),
         *health.operations(),
     )
 

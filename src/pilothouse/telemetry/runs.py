@@ -144,8 +144,8 @@ class _AttemptWatch:
 
     # Calls of models.
 
-    def model_started(self, call: UUID, model: str | None, provider: str | None) -> None:
-        labels = ("chat", _PROVIDERS.get(provider or "", provider or ""), model or "")
+    def model_started(self, call: UUID, model: str | None, provider: str) -> None:
+        labels = ("chat", _PROVIDERS.get(provider, provider), model or "")
         span = self._span.child(f"chat {labels[2]}".rstrip(), _model_attributes(labels))
         self._models[call] = _Call(labels, span)
 

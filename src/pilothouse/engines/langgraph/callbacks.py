@@ -101,11 +101,11 @@ class RunCallbacks(BaseCallbackHandler):
         run_id: UUID,
         tags: list[str] | None = None,
         metadata: dict[str, Any] | None = None,
-        **kwargs: Any,
+        **_: Any,
     ) -> None:
         if self._meter is not None:
             self._meter.model_call()
-        self._calls.model_started(run_id, metadata, kwargs.get("invocation_params"))
+        self._calls.model_started(run_id, metadata)
         if metadata and not (tags and TAG_NOSTREAM in tags):
             self._open_source(run_id, metadata, tags)
 

@@ -10,9 +10,6 @@ from langgraph.errors import GraphBubbleUp
 
 from pilothouse.ports.telemetry import Usage, Watch
 
-NO_MODEL = "function"
-"""The `_llm_type` of what looks like a chat model and is none."""
-
 
 class CallWatch:
     """Between LangChain's callbacks and a `Watch`."""
@@ -22,15 +19,12 @@ class CallWatch:
         """Model calls whose answer has not begun."""
         self._watch = watch
 
-    def model_started(
-        self, call: UUID, metadata: Mapping[str, Any] | None, parameters: Mapping[str, Any] | None
-    ) -> None:
-        about, given = metadata or {}, parameters or {}
-        if given.get("_type") == NO_MODEL:
-            return
-        model = about.get("ls_model_name") or given.get("model") or given.get("model_name")
-        self.silent.add(call)
-        self._watch.model_started(call, str(model) if model else None, about.get("ls_provider"))
+    def model_started(self, call: UUID, metadata: Mapping[str, Any] | None) -> None:
+        """Without a provider's name it is no model: a function of the user's in a model's clothes."""
+        about = metadata or {}
+        if provider := about.get("ls_provider"):
+            self.silent.add(call)
+            self._watch.model_started(call, about.get("ls_model_name"), provider)
 
     def model_answers(self, call: UUID) -> None:
         if call in self.silent:

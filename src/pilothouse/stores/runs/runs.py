@@ -19,6 +19,7 @@ from pilothouse.stores.runs.backlog import Backlog
 from pilothouse.stores.runs.log import CANCELLED, encode_event, no_such_run
 from pilothouse.stores.runs.queue import RedisRunQueue
 from pilothouse.stores.runs.records import now_ms, outcome_from, run_fields, run_from
+from pilothouse.stores.runs.search import newest_runs
 from pilothouse.stores.runs.threads import milliseconds, no_such_thread
 from pilothouse.stores.runs.uuid7 import uuid7
 
@@ -210,6 +211,16 @@ class RedisRuns:
         if status is None:
             return runs
         return [run for run in runs if run.status == status][offset : offset + limit]
+
+    async def search(
+        self,
+        principal: Principal,
+        *,
+        limit: int = 10,
+        offset: int = 0,
+        status: RunStatus | None = None,
+    ) -> Sequence[Run]:
+        return await newest_runs(self._redis, principal, limit=limit, offset=offset, status=status)
 
     async def cancel(
         self, principal: Principal, thread_id: ThreadId, run_id: RunId, action: CancelAction = "interrupt"
