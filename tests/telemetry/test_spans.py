@@ -135,6 +135,9 @@ def test_attempts_on_different_instances_are_in_one_trace(play: Play, receiver: 
             await stage.model.wait_for_requests(1)
         async with stage.open() as other:
             await other.sdk.runs.join(thread, run["run_id"])
+            report = (await other.http.get(f"/runs/{run['run_id']}")).json()
+        assert [each["attempt"] for each in report["attempts"]] == [1, 2]
+        assert report["trace_id"] == TRACE
 
     play(scenario, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
 
