@@ -1,10 +1,15 @@
 """A server that exports nothing."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.processes import environment
+
+from pilothouse.errors import ConfigurationError
+from pilothouse.settings import load
 
 _SERVE_AND_TELL = """
 import asyncio, sys
@@ -58,3 +63,44 @@ def test_a_run_needs_neither_opentelemetry_nor_prometheus(
     )
 
     assert told.stdout.splitlines() == ["imported", "ran", "scraped prometheus_client"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "http/protobuf"),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4318"},
+            "OTEL_EXPORTER_OTLP_ENDPOINT is localhost:4318: write http://",
+        ),
+        (
+            {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "4318"},
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is 4318: write http://",
+        ),
+    ],
+)
+def test_what_can_not_be_exported_to_is_refused_at_the_start(
+    tmp_path: Path, variables: dict[str, str], words: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(words)):
+        load(tmp_path, environ={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318", **variables})
+
+
+def test_a_protocol_does_not_matter_where_nothing_is_exported(tmp_path: Path) -> None:
+    settings = load(tmp_path, environ={"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
+
+    assert (settings.otlp_traces, settings.otlp_metrics) == (None, None)
+
+
+def test_one_endpoint_serves_both_signals_unless_they_have_their_own(tmp_path: Path) -> None:
+    base = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318/"}
+    own = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://traces.example/in"}
+
+    both, mixed, one = (load(tmp_path, environ=environ) for environ in (base, base | own, own))
+
+    assert (both.otlp_traces, both.otlp_metrics) == (
+        "http://collector:4318/v1/traces",
+        "http://collector:4318/v1/metrics",
+    )
+    assert (mixed.otlp_traces, mixed.otlp_metrics) == ("https://traces.example/in", both.otlp_metrics)
+    assert (one.otlp_traces, one.otlp_metrics) == ("https://traces.example/in", None)

@@ -54,15 +54,14 @@ class RunTelemetry:
         }
         with self._tracer.attempt(run, trace, attributes) as span:
             place = current.set(Place(span.trace or trace, run.run_id, run.thread_id))
-            watch = _AttemptWatch(self, run, span)
+            watch, outcome = _AttemptWatch(self, run, span), "lost"
             try:
                 yield watch
             except asyncio.CancelledError:
-                watch.gave_up("handed_over")
+                outcome = "handed_over"
                 raise
-            else:
-                watch.gave_up("lost")
             finally:
+                watch.gave_up(outcome)
                 current.reset(place)
 
     @contextmanager

@@ -34,7 +34,7 @@ async def newest_runs(
 
 
 async def _ids(redis: Redis, principal: Principal) -> list[RunId]:
-    """Newest first: later ids sort after earlier ones."""
+    """Newest first."""
     threads = [
         ThreadId(raw.decode()) for raw in await redis.zrevrange(keys.threads(principal), 0, _THREADS - 1)
     ]
@@ -42,7 +42,13 @@ async def _ids(redis: Redis, principal: Principal) -> list[RunId]:
         for thread_id in threads:
             pipe.lrange(f"{keys.thread(principal, thread_id)}:runs", -_RUNS_OF_A_THREAD, -1)
         of_threads: list[list[bytes]] = await pipe.execute()
-    return sorted((RunId(raw.decode()) for raw_ids in of_threads for raw in raw_ids), reverse=True)
+    ids = [RunId(raw.decode()) for raw_ids in of_threads for raw in reversed(raw_ids)]
+    return sorted(ids, key=_millisecond, reverse=True)
+
+
+def _millisecond(run_id: RunId) -> str:
+    """When the run was made: ids are UUIDs of version 7. Those of one thread and millisecond keep the order of its list."""
+    return run_id[:13]
 
 
 async def _with_status(redis: Redis, ids: Sequence[RunId], status: RunStatus, enough: int) -> list[RunId]:
