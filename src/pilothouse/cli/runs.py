@@ -12,7 +12,7 @@ from pilothouse.cli.client import Client, Refused
 from pilothouse.cli.following import Following
 from pilothouse.cli.json_shapes import as_list, as_object
 from pilothouse.cli.servers import running_server
-from pilothouse.cli.terminal import Terminal
+from pilothouse.cli.terminal import Terminal, printable
 from pilothouse.cli.views import MODES, Conversation, Lines, Outcome
 from pilothouse.errors import NotFound
 
@@ -156,7 +156,8 @@ def _ending(report: Mapping[str, Any]) -> str:
     """The status, said in full."""
     error = as_object(report["error"])
     if error:
-        return f"{report['outcome']} ({error.get('error')}: {error.get('message')})"
+        message = printable(" ".join(str(error.get("message")).split()))
+        return f"{report['outcome']} ({error.get('error')}: {message})"
     if report["interrupts"]:
         return f"waits for {report['interrupts']} answer{'s' if report['interrupts'] > 1 else ''}"
     return str(report["outcome"] or report["status"])

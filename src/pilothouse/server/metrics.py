@@ -14,7 +14,7 @@ from pilothouse.server.errors import reply_to
 from pilothouse.server.parts import Parts
 from pilothouse.wire.decoding import decode_query
 
-_TYPES = {"prometheus": "text/plain; version=1.0.0; charset=utf-8", "json": "application/json"}
+_TYPES = {"prometheus": "text/plain; version=0.0.4; charset=utf-8", "json": "application/json"}
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "via")
 
 
