@@ -146,7 +146,7 @@ def test_attempts_on_different_instances_are_in_one_trace(play: Play, receiver: 
         (s.attributes["pilothouse.run.attempt"], s.attributes["pilothouse.run.outcome"])
         for s in (first, second)
     ]
-    assert told == [(1, "handed_over"), (2, "success")]
+    assert told == [(1, "elsewhere"), (2, "success")]
     assert {span.trace_id for span in (first, second)} == {TRACE}
     assert all(list(span.links) == [SPAN] for span in (first, second))
     abandoned, answered = receiver.named("chat")

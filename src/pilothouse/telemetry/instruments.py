@@ -24,8 +24,8 @@ class Instrument(msgspec.Struct, frozen=True):
     """Upper bounds, of a histogram."""
 
 
-class Meter(Protocol):
-    """Keeps measurements. To be called from any thread."""
+class Recorder(Protocol):
+    """Keeps what was measured. To be called from any thread."""
 
     def add(self, instrument: Instrument, value: float, labels: Labels = ()) -> None:
         """Add to a counter, record in a histogram, set a gauge."""

@@ -132,8 +132,8 @@ def _span_context(trace: Trace) -> SpanContext | None:
     return SpanContext(int(trace.trace_id, 16), int(trace.span_id, 16), is_remote=True, trace_flags=flags)
 
 
-class OtlpMeter:
-    """The port `Meter`."""
+class OtlpRecorder:
+    """The port `Recorder`."""
 
     def __init__(self, endpoint: str, about: Resource) -> None:
         reader = PeriodicExportingMetricReader(OTLPMetricExporter(endpoint))
@@ -166,7 +166,7 @@ def _recorder(meter: Any, instrument: Instrument) -> Any:
             return made.record
 
 
-def shut_down(parts: "list[OtlpTracer | OtlpMeter]", deadline: timedelta) -> None:
+def shut_down(parts: "list[OtlpTracer | OtlpRecorder]", deadline: timedelta) -> None:
     """Send what is left, all at once, for at most so long. Blocks."""
     threads = [threading.Thread(target=part.shutdown, daemon=True) for part in parts]
     for thread in threads:

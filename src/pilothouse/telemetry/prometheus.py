@@ -8,18 +8,18 @@ import msgspec
 
 from pilothouse.errors import StoreUnavailable
 from pilothouse.ports.runs import QueueDepth
-from pilothouse.telemetry.instruments import ALL, QUEUE_DEPTH, UNDER_WAY, Instrument, Meter
+from pilothouse.telemetry.instruments import ALL, QUEUE_DEPTH, UNDER_WAY, Instrument, Recorder
 from pilothouse.telemetry.tally import Tally
 
 
 class TallyMetrics:
-    """The port `Metrics`. `slots` is how many runs this process executes at once, `meter` is told of the queue's depth."""
+    """The port `Metrics`. `slots` is how many runs this process executes at once, `recorder` is told of the queue's depth."""
 
     def __init__(
-        self, tally: Tally, meter: Meter, depth: Callable[[], Awaitable[QueueDepth]], slots: int
+        self, tally: Tally, recorder: Recorder, depth: Callable[[], Awaitable[QueueDepth]], slots: int
     ) -> None:
         self._tally = tally
-        self._meter = meter
+        self._recorder = recorder
         self._depth = depth
         self._slots = slots
 
@@ -32,9 +32,9 @@ class TallyMetrics:
         try:
             depth = await self._depth()
         except StoreUnavailable:
-            self._meter.add(QUEUE_DEPTH, math.nan)
+            self._recorder.add(QUEUE_DEPTH, math.nan)
             return None
-        self._meter.add(QUEUE_DEPTH, depth.waiting)
+        self._recorder.add(QUEUE_DEPTH, depth.waiting)
         return depth
 
     def _text(self) -> bytes:

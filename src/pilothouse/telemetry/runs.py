@@ -1,6 +1,5 @@
-"""What is measured of runs: the port `Telemetry` over meters and a tracer."""
+"""What is measured of runs: the port `Telemetry` over recorders and a tracer."""
 
-import asyncio
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from pilothouse.ports.runs import Run
 from pilothouse.ports.telemetry import Usage, Watch
 from pilothouse.ports.tracing import Place, Trace, current
 from pilothouse.telemetry import instruments
-from pilothouse.telemetry.instruments import Instrument, Labels, Meter
+from pilothouse.telemetry.instruments import Instrument, Labels, Recorder
 from pilothouse.telemetry.spans import Attributes, NoTracer, Span, Tracer
 
 _SPEECH = (MessageDelta, MessageChunk, MessageFinished)
@@ -32,12 +31,12 @@ _PROVIDERS = {
 class RunTelemetry:
     """The port `Telemetry`."""
 
-    def __init__(self, meters: Sequence[Meter], tracer: Tracer | None = None) -> None:
-        self._meters = meters
+    def __init__(self, recorders: Sequence[Recorder], tracer: Tracer | None = None) -> None:
+        self._meters = recorders
         self._tracer = tracer or NoTracer()
 
     def add(self, instrument: Instrument, value: float, labels: Labels = ()) -> None:
-        """The port `Meter`: to all of them."""
+        """The port `Recorder`: to all of them."""
         for meter in self._meters:
             meter.add(instrument, value, labels)
 
@@ -54,14 +53,11 @@ class RunTelemetry:
         }
         with self._tracer.attempt(run, trace, attributes) as span:
             place = current.set(Place(span.trace or trace, run.run_id, run.thread_id))
-            watch, outcome = _AttemptWatch(self, run, span), "lost"
+            watch = _AttemptWatch(self, run, span)
             try:
                 yield watch
-            except asyncio.CancelledError:
-                outcome = "handed_over"
-                raise
             finally:
-                watch.gave_up(outcome)
+                watch.gave_up()
                 current.reset(place)
 
     @contextmanager
@@ -118,10 +114,10 @@ class _AttemptWatch:
         self._add(instruments.RUN_DURATION, self._since_due(), (*self._agent, end.outcome))
         self._close(end.outcome, error)
 
-    def gave_up(self, outcome: str) -> None:
-        """The attempt is over here, and not the run; does nothing after `ended`."""
+    def gave_up(self) -> None:
+        """The attempt is over, and the run is not: it was handed over, or taken over. Does nothing after `ended`."""
         if not self._over:
-            self._close(outcome, "")
+            self._close("elsewhere", "")
 
     def _close(self, outcome: str, error: str) -> None:
         self._over = True

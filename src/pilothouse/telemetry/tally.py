@@ -19,7 +19,7 @@ class Distribution:
 
 
 class Tally:
-    """The port `Meter`."""
+    """The port `Recorder`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -11,7 +11,6 @@ from pilothouse.events import (
     CheckpointSaved,
     CustomEmitted,
     DebugEmitted,
-    Json,
     MessageChunk,
     MessageDelta,
     MessageFinished,
@@ -79,9 +78,8 @@ class RunReport(msgspec.Struct, frozen=True):
     ended_at: datetime | None
     attempts: Sequence[AttemptReport]
     model_calls: int
-    """Those whose answers are in the run's stream."""
     tool_calls: Mapping[str, int]
-    """By tool."""
+    """By tool, those that are in the run's stream."""
     failed_tool_calls: int
     input_tokens: int | None
     """Null where the model reports none."""
@@ -89,23 +87,6 @@ class RunReport(msgspec.Struct, frozen=True):
     interrupts: int
     """How many answers of a human it waits for."""
     error: ErrorData | None
-
-
-class _Usage(msgspec.Struct, frozen=True):
-    input_tokens: int = 0
-    output_tokens: int = 0
-
-
-class _Message(msgspec.Struct, frozen=True):
-    usage_metadata: _Usage | None = None
-
-
-class _Meta(msgspec.Struct, frozen=True):
-    ls_provider: str | None = None
-
-
-_decode_message = msgspec.json.Decoder(_Message).decode
-_decode_meta = msgspec.json.Decoder(_Meta).decode
 
 
 def run_summary(run: Run) -> RunSummary:
@@ -128,9 +109,6 @@ class RunReporter:
         self._run = run
         self._attempts: dict[int, int] = {1: run.begun_at_ms} if run.begun_at_ms else {}
         self._first_token_ms = 0
-        self._messages: dict[str, bool] = {}
-        """By message id, whether a model wrote it."""
-        self._usages: list[_Usage] = []
         self._tools: Counter[str] = Counter()
         self._failed_tools = 0
         self._end: RunEnded | None = None
@@ -143,7 +121,6 @@ class RunReporter:
                 self._attempts.setdefault(event.attempt, record.at_ms)
             case MessageDelta() | MessageChunk() | MessageFinished():
                 self._first_token_ms = self._first_token_ms or record.at_ms
-                self._message(event)
             case ToolStarted():
                 self._tools[event.name] += 1
             case ToolFinished():
@@ -162,16 +139,9 @@ class RunReporter:
             case _:
                 assert_never(event)
 
-    def _message(self, event: MessageDelta | MessageChunk | MessageFinished) -> None:
-        if event.message_id not in self._messages:
-            self._messages[event.message_id] = _is_of_model(event.meta)
-        if not isinstance(event, MessageDelta) and self._messages[event.message_id]:
-            message = event.chunk if isinstance(event, MessageChunk) else event.message
-            if (usage := _decode_message(message).usage_metadata) is not None:
-                self._usages.append(usage)
-
     def report(self) -> RunReport:
-        run, end = self._run, self._end
+        run, end, usage = self._run, self._end, self._run.usage
+        has_tokens = usage.input_tokens or usage.output_tokens
         begun = run.begun_at_ms != 0
         return RunReport(
             run_id=run.run_id,
@@ -186,19 +156,14 @@ class RunReporter:
             first_token_at=_instant(self._first_token_ms),
             ended_at=_instant(self._ended_ms),
             attempts=[AttemptReport(n, instant(ms)) for n, ms in self._attempts.items()] if begun else [],
-            model_calls=sum(self._messages.values()),
+            model_calls=usage.model_calls,
             tool_calls=self._tools,
             failed_tool_calls=self._failed_tools,
-            input_tokens=sum(each.input_tokens for each in self._usages) if self._usages else None,
-            output_tokens=sum(each.output_tokens for each in self._usages) if self._usages else None,
+            input_tokens=usage.input_tokens if has_tokens else None,
+            output_tokens=usage.output_tokens if has_tokens else None,
             interrupts=len(end.interrupts) if end else 0,
             error=error_of(end) if end else None,
         )
-
-
-def _is_of_model(meta: Json) -> bool:
-    """LangChain names the provider of each model call."""
-    return _decode_meta(meta).ls_provider is not None
 
 
 def _instant(milliseconds: int) -> datetime | None:

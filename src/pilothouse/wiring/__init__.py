@@ -17,7 +17,6 @@ from pilothouse.server.origins import LOOPBACK_HOSTS
 from pilothouse.settings import Settings
 from pilothouse.stores.items.lazy import LazyItems
 from pilothouse.stores.items.postgres import postgres_items
-from pilothouse.stores.runs.depth import RedisQueueDepth
 from pilothouse.stores.runs.log import RedisRunLog
 from pilothouse.webhooks.addresses import WebhookAddresses
 from pilothouse.webhooks.deliveries import Deliveries
@@ -72,7 +71,7 @@ async def open_app(settings: Settings, report: Report) -> AsyncGenerator[App]:
     sender = Sender(WebhookAddresses(settings.webhook_hosts), secrets_from(settings.webhook_secret))
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_run_stores(settings))
-        measuring = await stack.enter_async_context(open_telemetry(settings, RedisQueueDepth(stores.redis)))
+        measuring = await stack.enter_async_context(open_telemetry(settings, stores.backlog))
         items = await stack.enter_async_context(LazyItems(lambda: _items(settings, preparation)))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         models = OpenModels(settings, preparation, tasks)

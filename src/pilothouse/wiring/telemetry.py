@@ -11,16 +11,18 @@ from pilothouse import __version__
 from pilothouse.errors import StoreUnavailable
 from pilothouse.ports.runs import QueueDepth
 from pilothouse.settings import Settings
-from pilothouse.telemetry.instruments import QUEUE_DEPTH, Meter
+from pilothouse.stores.runs.backlog import Backlog
+from pilothouse.telemetry.instruments import QUEUE_DEPTH, Recorder
 from pilothouse.telemetry.prometheus import TallyMetrics
 from pilothouse.telemetry.runs import RunTelemetry
 from pilothouse.telemetry.spans import Tracer
 from pilothouse.telemetry.tally import Tally
 
 if TYPE_CHECKING:
-    from pilothouse.telemetry.otlp import OtlpMeter, OtlpTracer
+    from pilothouse.telemetry.otlp import OtlpRecorder, OtlpTracer
 
 _SENT_WITHIN = timedelta(seconds=1.5)
+_COUNTED_WITHIN = timedelta(seconds=2)
 _COUNT_QUEUE_EVERY = timedelta(seconds=15)
 
 
@@ -40,14 +42,16 @@ class Measuring:
 
 
 @asynccontextmanager
-async def open_telemetry(
-    settings: Settings, depth: Callable[[], Awaitable[QueueDepth]]
-) -> AsyncGenerator[Measuring]:
+async def open_telemetry(settings: Settings, backlog: Backlog) -> AsyncGenerator[Measuring]:
     """Counting, always; and export over OTLP where an endpoint is set. At the end, what is left is sent within 1.5 s."""
+
+    async def depth() -> QueueDepth:
+        return await _count(backlog)
+
     tally = Tally()
-    meters: list[Meter] = [tally]
+    recorders: list[Recorder] = [tally]
     tracer: Tracer | None = None
-    sending: list[OtlpTracer | OtlpMeter] = []
+    sending: list[OtlpTracer | OtlpRecorder] = []
     if settings.otlp_traces or settings.otlp_metrics:
         from pilothouse.telemetry import otlp
 
@@ -57,10 +61,10 @@ async def open_telemetry(
             tracer.become_global()
             sending.append(tracer)
         if settings.otlp_metrics:
-            meter = otlp.OtlpMeter(settings.otlp_metrics, about)
-            meters.append(meter)
-            sending.append(meter)
-    telemetry = RunTelemetry(meters, tracer)
+            recorder = otlp.OtlpRecorder(settings.otlp_metrics, about)
+            recorders.append(recorder)
+            sending.append(recorder)
+    telemetry = RunTelemetry(recorders, tracer)
     try:
         metrics = TallyMetrics(tally, telemetry, depth, settings.concurrency)
         yield Measuring(telemetry, metrics, depth, settings.otlp_metrics is not None)
@@ -69,3 +73,13 @@ async def open_telemetry(
             from pilothouse.telemetry import otlp
 
             await asyncio.to_thread(otlp.shut_down, sending, _SENT_WITHIN)
+
+
+async def _count(backlog: Backlog) -> QueueDepth:
+    """Raises `StoreUnavailable`, also if that takes long."""
+    try:
+        async with asyncio.timeout(_COUNTED_WITHIN.total_seconds()):
+            await backlog.count()
+    except TimeoutError as error:
+        raise StoreUnavailable from error
+    return QueueDepth(backlog.waiting, backlog.under_way)

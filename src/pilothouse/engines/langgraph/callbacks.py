@@ -67,9 +67,7 @@ class RunCallbacks(BaseCallbackHandler):
 
     run_inline = True
 
-    def __init__(
-        self, collector: Collector, meter: Meter | None, watch: Watch, *, subgraphs: bool
-    ) -> None:
+    def __init__(self, collector: Collector, meter: Meter | None, watch: Watch, *, subgraphs: bool) -> None:
         self._meter = meter
         self.started = False
         """A node of the graph has begun: what goes wrong from here on is not the request's fault."""

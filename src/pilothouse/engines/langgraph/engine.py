@@ -27,9 +27,7 @@ from pilothouse.engines.langgraph.streaming import event_of
 from pilothouse.errors import PilothouseError
 from pilothouse.events import Attempt, Interrupt, RunEvent, RunId, ThreadId
 from pilothouse.ports.engines import EngineRequest, StateSnapshot
-from pilothouse.ports.limits import Meter
 from pilothouse.ports.principals import Principal
-from pilothouse.ports.telemetry import Watch
 
 logger = logging.getLogger(__name__)
 
