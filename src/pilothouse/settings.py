@@ -156,7 +156,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """What no log may show: keys and passwords, but for those so short that they are words."""
         keys = (self.gemini_api_key, self.openai_api_key, self.model_api_key)
         passwords = (_PASSWORD.search(url or "") for url in (self.redis, self.postgres))
-        secrets = (*keys, *(found[1] for found in passwords if found))
+        signing = (self.webhook_secret or "").split()
+        secrets = (*keys, *signing, *(found[1] for found in passwords if found))
         return tuple(secret for secret in secrets if secret and len(secret) >= _SHORTEST_SECRET)
 
     @property

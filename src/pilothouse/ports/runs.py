@@ -263,13 +263,6 @@ class QueueLoad(msgspec.Struct, frozen=True):
     """Taken, by whatever worker, dead ones included until their runs are taken over."""
 
 
-class QueueDepth(msgspec.Struct, frozen=True):
-    """How many runs of all users are due: `waiting` for a worker, and `taken` by one."""
-
-    waiting: int
-    taken: int
-
-
 class RunQueue(Protocol):
     """Where workers get runs.
 

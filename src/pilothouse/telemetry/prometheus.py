@@ -7,43 +7,43 @@ from typing import Any, Literal
 import msgspec
 
 from pilothouse.errors import StoreUnavailable
-from pilothouse.ports.runs import QueueDepth
+from pilothouse.ports.runs import QueueLoad
 from pilothouse.telemetry.instruments import ALL, QUEUE_DEPTH, UNDER_WAY, Instrument, Recorder
 from pilothouse.telemetry.tally import Tally
 
 
 class TallyMetrics:
-    """The port `Metrics`. `slots` is how many runs this process executes at once, `recorder` is told of the queue's depth."""
+    """The port `Metrics`. `slots` is how many runs this process executes at once, `recorder` is told of the queue's load."""
 
     def __init__(
-        self, tally: Tally, recorder: Recorder, depth: Callable[[], Awaitable[QueueDepth]], slots: int
+        self, tally: Tally, recorder: Recorder, load: Callable[[], Awaitable[QueueLoad]], slots: int
     ) -> None:
         self._tally = tally
         self._recorder = recorder
-        self._depth = depth
+        self._load = load
         self._slots = slots
 
     async def render(self, form: Literal["prometheus", "json"]) -> bytes:
-        depth = await self._counted()
-        return self._json(depth) if form == "json" else self._text()
+        load = await self._counted()
+        return self._json(load) if form == "json" else self._text()
 
-    async def _counted(self) -> QueueDepth | None:
+    async def _counted(self) -> QueueLoad | None:
         """None while Redis can't be reached: what this process counted can be told all the same."""
         try:
-            depth = await self._depth()
+            load = await self._load()
         except StoreUnavailable:
             self._recorder.add(QUEUE_DEPTH, math.nan)
             return None
-        self._recorder.add(QUEUE_DEPTH, depth.waiting)
-        return depth
+        self._recorder.add(QUEUE_DEPTH, load.waiting)
+        return load
 
     def _text(self) -> bytes:
         from prometheus_client.exposition import generate_latest
 
         return generate_latest(_Families(self._tally))  # pyright: ignore[reportArgumentType]  it needs `collect` alone
 
-    def _json(self, depth: QueueDepth | None) -> bytes:
-        queue = {"n_pending": depth.waiting, "n_running": depth.taken} if depth else None
+    def _json(self, load: QueueLoad | None) -> bytes:
+        queue = {"n_pending": load.waiting, "n_running": load.under_way} if load else None
         active = int(self._tally.numbers(UNDER_WAY)[()])
         return msgspec.json.encode(
             {

@@ -71,7 +71,7 @@ async def open_app(settings: Settings, report: Report) -> AsyncGenerator[App]:
     sender = Sender(WebhookAddresses(settings.webhook_hosts), secrets_from(settings.webhook_secret))
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_run_stores(settings))
-        measuring = await stack.enter_async_context(open_telemetry(settings, stores.backlog))
+        measuring = await stack.enter_async_context(open_telemetry(settings, stores.queue))
         items = await stack.enter_async_context(LazyItems(lambda: _items(settings, preparation)))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         models = OpenModels(settings, preparation, tasks)

@@ -31,7 +31,6 @@ class RunStores:
     crons: RedisCrons
     due_crons: RedisDueCrons
     webhooks: RedisWebhooks
-    backlog: Backlog
     signals: Signals
     ttl: timedelta
 
@@ -54,7 +53,6 @@ async def open_run_stores(settings: Settings) -> AsyncGenerator[RunStores]:
             crons=RedisCrons(redis),
             due_crons=RedisDueCrons(redis),
             webhooks=RedisWebhooks(redis),
-            backlog=backlog,
             signals=signals,
             ttl=ttl,
         )

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from pilothouse import __version__
 from pilothouse.errors import StoreUnavailable
-from pilothouse.ports.runs import QueueDepth
+from pilothouse.ports.runs import QueueLoad, RunQueue
 from pilothouse.settings import Settings
-from pilothouse.stores.runs.backlog import Backlog
 from pilothouse.telemetry.instruments import QUEUE_DEPTH, Recorder
 from pilothouse.telemetry.prometheus import TallyMetrics
 from pilothouse.telemetry.runs import RunTelemetry
@@ -30,23 +29,23 @@ _COUNT_QUEUE_EVERY = timedelta(seconds=15)
 class Measuring:
     telemetry: RunTelemetry
     metrics: TallyMetrics
-    _depth: Callable[[], Awaitable[QueueDepth]]
+    _load: Callable[[], Awaitable[QueueLoad]]
     _exports_metrics: bool
 
     async def run(self) -> None:
         """Count the queue every 15 s for as long as metrics are exported. (For `/metrics` it is counted when asked.)"""
         while self._exports_metrics:
             with suppress(StoreUnavailable):
-                self.telemetry.add(QUEUE_DEPTH, (await self._depth()).waiting)
+                self.telemetry.add(QUEUE_DEPTH, (await self._load()).waiting)
             await asyncio.sleep(_COUNT_QUEUE_EVERY.total_seconds())
 
 
 @asynccontextmanager
-async def open_telemetry(settings: Settings, backlog: Backlog) -> AsyncGenerator[Measuring]:
+async def open_telemetry(settings: Settings, queue: RunQueue) -> AsyncGenerator[Measuring]:
     """Counting, always; and export over OTLP where an endpoint is set. At the end, what is left is sent within 1.5 s."""
 
-    async def depth() -> QueueDepth:
-        return await _count(backlog)
+    async def load() -> QueueLoad:
+        return await _load_in_time(queue)
 
     tally = Tally()
     recorders: list[Recorder] = [tally]
@@ -66,8 +65,8 @@ async def open_telemetry(settings: Settings, backlog: Backlog) -> AsyncGenerator
             sending.append(recorder)
     telemetry = RunTelemetry(recorders, tracer)
     try:
-        metrics = TallyMetrics(tally, telemetry, depth, settings.concurrency)
-        yield Measuring(telemetry, metrics, depth, settings.otlp_metrics is not None)
+        metrics = TallyMetrics(tally, telemetry, load, settings.concurrency)
+        yield Measuring(telemetry, metrics, load, settings.otlp_metrics is not None)
     finally:
         if sending:
             from pilothouse.telemetry import otlp
@@ -75,11 +74,10 @@ async def open_telemetry(settings: Settings, backlog: Backlog) -> AsyncGenerator
             await asyncio.to_thread(otlp.shut_down, sending, _SENT_WITHIN)
 
 
-async def _count(backlog: Backlog) -> QueueDepth:
+async def _load_in_time(queue: RunQueue) -> QueueLoad:
     """Raises `StoreUnavailable`, also if that takes long."""
     try:
         async with asyncio.timeout(_COUNTED_WITHIN.total_seconds()):
-            await backlog.count()
+            return await queue.load()
     except TimeoutError as error:
         raise StoreUnavailable from error
-    return QueueDepth(backlog.waiting, backlog.under_way)

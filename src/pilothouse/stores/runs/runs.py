@@ -71,6 +71,23 @@ def new_run_id(thread_id: ThreadId) -> RunId:
     return RunId(str(UUID(int=value - value % keys.PARTITIONS + keys.partition_of_thread(thread_id))))
 
 
+def _pending(run_id: RunId, principal: Principal, new: NewRun, now: int) -> Run:
+    """As it is before it begins."""
+    return Run(
+        run_id=run_id,
+        thread_id=new.thread_id,
+        agent_id=new.agent_id,
+        principal=principal,
+        created_at_ms=now,
+        updated_at_ms=now,
+        metadata=new.metadata,
+        request=new.request,
+        multitask_strategy=new.multitask_strategy,
+        delete_thread_after=new.delete_thread_after,
+        trace=new.trace,
+    )
+
+
 class RedisRuns:
     """The port `Runs`. A run lives for `ttl` after its end."""
 
@@ -111,19 +128,7 @@ class RedisRuns:
             int(new.resumes),
             self._caps.waiting_runs or "",
         )
-        run = Run(
-            run_id=run_id,
-            thread_id=new.thread_id,
-            agent_id=new.agent_id,
-            principal=principal,
-            created_at_ms=now,
-            updated_at_ms=now,
-            metadata=new.metadata,
-            request=new.request,
-            multitask_strategy=new.multitask_strategy,
-            delete_thread_after=new.delete_thread_after,
-            trace=new.trace,
-        )
+        run = _pending(run_id, principal, new, now)
         with self._queue.offer() as offer:
             async with self._redis.pipeline(transaction=False) as pipe:
                 if not new.delete_thread_after:
