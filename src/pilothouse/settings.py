@@ -18,6 +18,8 @@ from pilothouse.ports.limits import RunLimits
 
 FILE = "pilothouse.toml"
 PREFIX = "PILOTHOUSE_"
+_SHORTEST_SECRET = 8
+_PASSWORD = re.compile(r"://[^/@]*?:([^/]+)@")
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -121,6 +123,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model_api_key: str | None = None
     """For the server that a model's name carries: `openai/NAME@URL`."""
     ollama_host: str | None = None
+    otel_exporter_otlp_endpoint: str | None = None
+    """Where spans and metrics go, over OTLP/HTTP: `http://localhost:4318`."""
+    otel_exporter_otlp_traces_endpoint: str | None = None
+    """The whole URL for spans alone."""
+    otel_exporter_otlp_metrics_endpoint: str | None = None
+    """The whole URL for metrics alone."""
+    otel_exporter_otlp_protocol: str = "http/protobuf"
 
     root: Path = Path()
     """The folder that relative paths start from: where `pilothouse.toml` or `langgraph.json` is."""
@@ -143,6 +152,29 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return RunLimits(**chosen)
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no log may show: keys and passwords, but for those so short that they are words."""
+        keys = (self.gemini_api_key, self.openai_api_key, self.model_api_key)
+        passwords = (_PASSWORD.search(url or "") for url in (self.redis, self.postgres))
+        signing = (self.webhook_secret or "").split()
+        secrets = (*keys, *signing, *(found[1] for found in passwords if found))
+        return tuple(secret for secret in secrets if secret and len(secret) >= _SHORTEST_SECRET)
+
+    @property
+    def otlp_traces(self) -> str | None:
+        """The URL that spans are sent to, if they are."""
+        return self.otel_exporter_otlp_traces_endpoint or self._otlp("traces")
+
+    @property
+    def otlp_metrics(self) -> str | None:
+        """The URL that metrics are sent to, if they are."""
+        return self.otel_exporter_otlp_metrics_endpoint or self._otlp("metrics")
+
+    def _otlp(self, signal: str) -> str | None:
+        base = self.otel_exporter_otlp_endpoint
+        return f"{base.rstrip('/')}/v1/{signal}" if base else None
+
+    @property
     def is_loopback(self) -> bool:
         return self.host in {"127.0.0.1", "::1", "localhost"}
 
@@ -158,6 +190,10 @@ _PLAIN_NAMES = {
     "OPENAI_API_KEY": "openai_api_key",
     "OPENAI_BASE_URL": "openai_base_url",
     "OLLAMA_HOST": "ollama_host",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "otel_exporter_otlp_endpoint",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "otel_exporter_otlp_traces_endpoint",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "otel_exporter_otlp_metrics_endpoint",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "otel_exporter_otlp_protocol",
 }
 _LISTS = {"webhook_hosts"}
 """Separated by commas in the environment."""
@@ -194,6 +230,7 @@ def _check(settings: Settings) -> None:
         )
     if settings.push is not None:
         _check_push(settings.push)
+    _check_telemetry(settings)
     for name, agent in settings.agents.items():
         if agent.graph and agent.function:
             raise ConfigurationError(f"agents.{name} has both graph and function: keep one.")
@@ -219,6 +256,20 @@ def _check_push(push: PushSettings) -> None:
     for key, value, pattern, form in wanted:
         if not re.fullmatch(pattern, value):
             raise ConfigurationError(f"push.{key} is {value!r}: it must be {form}.")
+
+
+def _check_telemetry(settings: Settings) -> None:
+    if not (settings.otlp_traces or settings.otlp_metrics):
+        return
+    if settings.otel_exporter_otlp_protocol != "http/protobuf":
+        raise ConfigurationError(
+            f"OTEL_EXPORTER_OTLP_PROTOCOL is {settings.otel_exporter_otlp_protocol}: spans and metrics are sent as http/protobuf "
+            "alone. Set it to that, and the endpoint to your collector's HTTP port (4318 by default)."
+        )
+    for name in ("endpoint", "traces_endpoint", "metrics_endpoint"):
+        url = getattr(settings, f"otel_exporter_otlp_{name}")
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ConfigurationError(f"OTEL_EXPORTER_OTLP_{name.upper()} is {url}: write http://HOST:PORT.")
 
 
 def _process_environment(project: Project | None) -> Mapping[str, str]:

@@ -153,6 +153,28 @@ def _seconds(text: str) -> float:
     return number
 
 
+def _runs_options(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, summary in _RUN_ACTIONS.items():
+        action = actions.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if name == "list":
+            action.add_argument("--thread", help="of this thread alone")
+            action.add_argument("--status", choices=_STATUSES, help="in this state alone")
+            action.add_argument("--limit", type=int, default=20, help="how many at most (default 20)")
+        else:
+            action.add_argument("run", metavar="RUN", help="the run's id")
+        action.add_argument("--url", help="the server (default: the one that runs here)")
+        action.add_argument("--json", action="store_true", help="print JSON, for scripts")
+
+
+_STATUSES = ("pending", "running", "success", "error", "timeout", "interrupted")
+_RUN_ACTIONS = {
+    "list": "list runs, the newest first",
+    "show": "tell how a run went: attempts, times, calls, tokens, error",
+    "follow": "print what a run says, from its beginning and as it goes on",
+    "cancel": "end a run, wherever it is",
+}
+
 _COMMANDS = {
     "serve": (
         "serve agents: the API and the page",
@@ -161,6 +183,11 @@ _COMMANDS = {
     ),
     "work": ("execute runs, with no API", "pilothouse work ./my-agent", _work_options),
     "chat": ("talk to an agent in the terminal", 'pilothouse chat -m "what is 17% of 2340?"', _chat_options),
+    "runs": (
+        "list, show, follow and cancel runs",
+        "pilothouse runs list --status error",
+        _runs_options,
+    ),
     "doctor": ("check every part and say how to fix it", "pilothouse doctor", _serving_options),
     "simulate": (
         "serve agents on a simulated Cloud Run: several instances behind a front door",

@@ -43,7 +43,6 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def run(options: argparse.Namespace) -> int:
-    logs.configure(options.log_level or "critical", "text")
     doctor = Doctor(Terminal())
     overrides = {name: getattr(options, name) for name in ("host", "port", "data", "model")}
     try:
@@ -51,6 +50,7 @@ def run(options: argparse.Namespace) -> int:
     except ConfigurationError as error:
         doctor.show(Finding("Settings", "failed", str(error)))
     else:
+        logs.configure(settings, "text", level=options.log_level or "critical")
         run_async(doctor.examine(settings))
     return doctor.conclude()
 

@@ -6,9 +6,9 @@ comes twice. A run is over when its `end` was read, not when a connection closes
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import msgspec
@@ -49,7 +49,7 @@ def read_frames(lines: Iterable[bytes]) -> Iterator[Frame]:
 
 
 class Following:
-    """One run of a thread: started, followed, cancelled."""
+    """One run of a thread: started or joined, followed, cancelled."""
 
     def __init__(
         self,
@@ -57,15 +57,18 @@ class Following:
         thread_id: str,
         body: Mapping[str, object],
         on_connection: Callable[[bool], None],
+        run_id: str | None = None,
     ) -> None:
-        """`body` is the run to start; `on_connection` is told when the connection is lost, and when there is one again."""
+        """`body` is the run to start; with a `run_id`, that run is joined instead, in the body's `stream_mode`. `on_connection` is
+        told when the connection is lost, and when there is one again."""
         self._client = client
         self._runs = f"/threads/{thread_id}/runs"
         self._ticket = str(uuid4())
         """By this we find our run again when the answer to its start was lost."""
+        self._modes = ",".join(cast("Sequence[str]", body["stream_mode"]))
         self._body = {**body, "metadata": {"ticket": self._ticket}}
         self._on_connection = on_connection
-        self._run_id: str | None = None
+        self._run_id = run_id
         self._after = "0"
         self._is_cancel_due = False
         self._rested()
@@ -75,7 +78,7 @@ class Following:
 
         Raises `Refused` if the run can't be started or is gone, `Unreachable` when the server stayed away too long.
         """
-        connect = self._start
+        connect = self._start if self._run_id is None else self._go_on
         while True:
             try:
                 with connect() as reply:
@@ -128,7 +131,7 @@ class Following:
             return self._start()
         return self._client.open(
             "GET",
-            f"{self._runs}/{self._run_id}/stream",
+            f"{self._runs}/{self._run_id}/stream?stream_mode={self._modes}",
             headers={"last-event-id": self._after},
             timeout=SILENCE_SECONDS,
         )

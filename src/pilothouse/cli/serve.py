@@ -17,7 +17,7 @@ from pilothouse.settings import Settings, load
 def run(options: argparse.Namespace) -> int:
     overrides = {name: getattr(options, name) for name in ("host", "port", "data", "model", "log_level")}
     settings = load(options.path, overrides=overrides)
-    logs.configure(settings.log_level, settings.log_format)
+    logs.configure(settings)
     with listen(settings.host, settings.port) as listener:
         run_async(_serve(settings, listener))
     leave_threads()

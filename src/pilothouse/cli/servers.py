@@ -1,4 +1,4 @@
-"""Which server `chat` talks to: the one that is named, the one that runs here, or one of its own."""
+"""Which server a command talks to: the one that is named, the one that runs here, or one of its own."""
 
 import argparse
 from collections.abc import Generator, Iterable
@@ -43,6 +43,15 @@ def server_for(options: argparse.Namespace, terminal: Terminal) -> Generator[Pla
         yield Place(client, data, log)
 
 
+def running_server(url: str | None) -> Client:
+    """The server at this URL, else the one that runs here. Raises `Unreachable` if there is none, and `ConfigurationError`."""
+    if url:
+        return Client(url)
+    if client := _running(load(Path()), takes_others=True):
+        return client
+    raise Unreachable("No server runs here: start one with pilothouse serve, or name one with --url.")
+
+
 def _running(settings: Settings, *, takes_others: bool) -> Client | None:
     """A server that answers on the configured port. One that serves other agents than this folder's is refused: it could
     be another project's, and a second server on its data would get its runs."""
@@ -79,7 +88,7 @@ def _own(settings: Settings, terminal: Terminal) -> Generator[tuple[Client, Path
     log = settings.data_dir / "chat.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("")
-    logs.configure(settings.log_level, "text", log)
+    logs.configure(settings, "text", log)
     with ExitStack() as stack:
         with terminal.waiting("Starting Pilothouse…"):
             # Only now: it imports all that a server needs.

@@ -14,7 +14,7 @@ from pilothouse.wiring import open_app
 def run(options: argparse.Namespace) -> int:
     overrides = {name: getattr(options, name) for name in ("data", "model", "log_level")}
     settings = load(options.path, overrides={**overrides, "host": "127.0.0.1"})
-    logs.configure(settings.log_level, settings.log_format)
+    logs.configure(settings)
     run_async(_work(settings))
     leave_threads()
     return 0

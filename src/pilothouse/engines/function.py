@@ -13,6 +13,7 @@ from contextlib import aclosing
 from typing import Any, TypeAlias
 
 import msgspec
+from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -61,6 +62,9 @@ class _FunctionModel(BaseChatModel):
     @property
     def _llm_type(self) -> str:
         return "function"
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        return LangSmithParams()  # no provider: it is no model
 
     def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
         raise NotImplementedError("An async function can't be called synchronously.")

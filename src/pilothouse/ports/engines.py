@@ -9,6 +9,7 @@ from pilothouse.events import AgentId, Attempt, Interrupt, Json, RunEvent, RunId
 from pilothouse.ports.limits import Meter
 from pilothouse.ports.principals import Principal
 from pilothouse.ports.runs import RunInput, StopSignal
+from pilothouse.ports.telemetry import UNWATCHED, Watch
 
 
 class EngineRequest(msgspec.Struct, frozen=True):
@@ -27,6 +28,8 @@ class EngineRequest(msgspec.Struct, frozen=True):
     """To be told of every call of a model or a tool before it is made."""
     stop: StopSignal | None = None
     """To be asked for time (`unbroken`) while a call is under way that can't be made twice."""
+    watch: Watch = UNWATCHED
+    """To be told of model and tool calls."""
 
 
 class StateSnapshot(msgspec.Struct, frozen=True):

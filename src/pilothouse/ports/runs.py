@@ -22,6 +22,7 @@ from pilothouse.events import (
 )
 from pilothouse.ports.limits import Usage
 from pilothouse.ports.principals import Principal
+from pilothouse.ports.tracing import current_traceparent
 
 RunStatus = Literal["pending", "running", "success", "error", "timeout", "interrupted"]
 """The Agent Protocol's words. A cancelled run is `interrupted`."""
@@ -89,6 +90,10 @@ class Run(msgspec.Struct, frozen=True):
     """What it has spent so far."""
     after: RunOutcome | None = None
     """Of a run under way, as its lease has it: how the run before it on its thread ended; None if there was none."""
+    trace: str = ""
+    """The W3C `traceparent` of what asked for the run; empty if there was none."""
+    due_at_ms: int = 0
+    """When it was to begin; 0 means as soon as possible."""
 
 
 class NewRun(msgspec.Struct, frozen=True):
@@ -108,6 +113,8 @@ class NewRun(msgspec.Struct, frozen=True):
     """Where to tell that it ended."""
     idempotency_key: str | None = None
     """A run that was created on this thread with the same key, within a day, is returned instead of a second one."""
+    trace: str = msgspec.field(default_factory=current_traceparent)
+    """The W3C `traceparent` of what asks for the run; empty if there is none."""
 
 
 class Runs(Protocol):
@@ -136,6 +143,18 @@ class Runs(Protocol):
         status: RunStatus | None = None,
     ) -> Sequence[Run]:
         """The thread's runs, newest first. Raises `NotFound` if there is no such thread."""
+        ...
+
+    async def search(
+        self,
+        principal: Principal,
+        *,
+        limit: int = 10,
+        offset: int = 0,
+        status: RunStatus | None = None,
+    ) -> Sequence[Run]:
+        """Runs of all threads, newest first: the 100 newest of each of the user's 500 threads that changed last. Runs without
+        a thread of their caller's are not among them."""
         ...
 
     async def cancel(

@@ -12,6 +12,7 @@ from pilothouse.ports.engines import Agents, EngineRequest
 from pilothouse.ports.limits import RunLimits
 from pilothouse.ports.principals import Principal
 from pilothouse.ports.runs import Run, RunLease, RunQueue, Runs, StopReason
+from pilothouse.ports.telemetry import Telemetry, Watch
 from pilothouse.ports.threads import Threads
 from pilothouse.runs.meter import RunMeter
 
@@ -33,6 +34,7 @@ class Runner:
         threads: Threads,
         checkpoints: Checkpoints,
         limits: Callable[[AgentId], RunLimits],
+        telemetry: Telemetry,
     ) -> None:
         self._agents = agents
         self._queue = queue
@@ -40,6 +42,7 @@ class Runner:
         self._threads = threads
         self._checkpoints = checkpoints
         self._limits = limits
+        self._telemetry = telemetry
 
     async def work(self, slots: int, stopping: asyncio.Event) -> None:
         """Execute runs, at most `slots` at once, until `stopping` is set and the last of them has ended.
@@ -53,14 +56,19 @@ class Runner:
         self._queue.hand_over()
 
     async def _execute(self, lease: RunLease) -> None:
+        with self._telemetry.attempt(lease.run) as watch:
+            await self._carry_out(lease, watch)
+
+    async def _carry_out(self, lease: RunLease, watch: Watch) -> None:
         run = lease.run
         facts = {"run_id": run.run_id, "thread_id": run.thread_id, "attempt": run.attempt}
         try:
-            end = await self._attempt(lease)
+            end = await self._attempt(lease, watch)
             if end is None:
                 await _release(lease)
             else:
                 await self._finish(lease, end)
+                watch.ended(end)
         except LeaseLost:
             logger.warning("lease lost", extra=facts)
         except asyncio.CancelledError:
@@ -69,7 +77,7 @@ class Runner:
         except Exception:
             logger.exception("run could not be ended", extra=facts)
 
-    async def _attempt(self, lease: RunLease) -> RunEnded | None:
+    async def _attempt(self, lease: RunLease, watch: Watch) -> RunEnded | None:
         """Run the engine. Returns how the run ended, None if it is to go on elsewhere; raises `CancelledError` when this
         worker is cancelled."""
         run = lease.run
@@ -81,7 +89,7 @@ class Runner:
         meter = RunMeter(self._limits(run.agent_id), lease.usage, lambda: lease.stop.set("budget"))
         try:
             with lease.stop.bind(task), meter.timed(run.begun_at_ms):
-                return await self._iterate(lease, meter)
+                return await self._iterate(lease, meter, watch)
         except asyncio.CancelledError:
             if lease.stop.reason is None or task.uncancel() > 0:
                 raise
@@ -96,7 +104,7 @@ class Runner:
             message = f"{type(error).__name__}: {error}"[:_MESSAGE_LIMIT]
             return RunEnded("error", RunError("run_failed", message))
 
-    async def _iterate(self, lease: RunLease, meter: RunMeter) -> RunEnded:
+    async def _iterate(self, lease: RunLease, meter: RunMeter, watch: Watch) -> RunEnded:
         run = lease.run
         engine = await self._agents.engine(run.agent_id)
         request = EngineRequest(
@@ -110,9 +118,11 @@ class Runner:
             after=run.after,
             meter=meter,
             stop=lease.stop,
+            watch=watch,
         )
         async with aclosing(engine.run(request)) as batches:
             async for events in batches:
+                watch.events(events)
                 await lease.append(events)
         interrupts: Sequence[Interrupt] = await engine.interrupts(run.principal, run.thread_id)
         return RunEnded("interrupted" if interrupts else "success", interrupts=tuple(interrupts))

@@ -19,7 +19,6 @@ _ABSENT = {
     "/mcp": "The server does not speak MCP.",
     "/mcp/": "The server does not speak MCP.",
     "/a2a/{rest:path}": "The server does not speak A2A.",
-    "/metrics": "Metrics are not served.",
     "/internal/work": "Nothing is pushed here: see [push] in the configuration.",
 }
 

@@ -17,9 +17,11 @@ from pilothouse.server.crons import CronRoutes
 from pilothouse.server.errors import error_reply
 from pilothouse.server.health import HealthRoutes
 from pilothouse.server.items import ItemRoutes
+from pilothouse.server.metrics import MetricsRoute
 from pilothouse.server.openapi import description
 from pilothouse.server.origins import Origins
 from pilothouse.server.parts import Parts
+from pilothouse.server.reports import ReportRoutes
 from pilothouse.server.runs import RunRoutes
 from pilothouse.server.sockets import socket_routes
 from pilothouse.server.states import StateRoutes, States
@@ -40,6 +42,7 @@ def create_app(parts: Parts) -> Starlette:
         *socket_routes(parts),
         *health.open_routes(),
         *work_routes(parts),
+        *MetricsRoute(parts).open_routes(),
         Route("/openapi.json", _Description(operations)),
         *page_routes(),
         *absent_routes(),
@@ -64,6 +67,7 @@ def api_operations(parts: Parts, health: HealthRoutes) -> Sequence[Operation]:
         *ThreadStreamRoutes(parts).operations(),
         *AssistantRoutes(parts).operations(),
         *ItemRoutes(parts).operations(),
+        *ReportRoutes(parts).operations(),
         *health.operations(),
     )
 

@@ -13,8 +13,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from pilothouse.errors import PayloadTooLarge
 from pilothouse.events import RunId, ThreadId
 from pilothouse.ports.principals import Principal
+from pilothouse.ports.tracing import enter_request
 from pilothouse.server.errors import reply_to
 from pilothouse.server.parts import Parts
+from pilothouse.server.streams import Streaming
 from pilothouse.wire import decoding
 
 T = TypeVar("T")
@@ -139,6 +141,7 @@ class _Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
+        enter_request(request.headers.get)
         try:
             principal = await self._parts.authenticate(request.headers)
             reply = await self._handle(Call(principal, request, self._parts.max_body_bytes))
@@ -146,4 +149,8 @@ class _Endpoint:
             return
         except Exception as error:  # noqa: BLE001 - the server's one broad handler
             reply = reply_to(error)
-        await reply(scope, receive, send)
+        if isinstance(reply, Streaming):
+            with self._parts.telemetry.stream():
+                await reply(scope, receive, send)
+        else:
+            await reply(scope, receive, send)

@@ -19,7 +19,7 @@ EventBatches: TypeAlias = AsyncGenerator[Sequence[Event], None]
 
 _STILL_NEWS = timedelta(minutes=2)
 _AT_ONCE = timedelta(milliseconds=200)
-_CAUGHT_UP = timedelta(milliseconds=100)
+CAUGHT_UP = timedelta(milliseconds=100)
 """A log from which nothing comes for so long is read to its end, for now."""
 
 
@@ -48,7 +48,7 @@ class Following:
             ended = newest.status not in ("pending", "running")
             if not ended or thread.status == "interrupted":
                 return before_run(newest.number)
-            over = thread.status == "busy" or not _is_news(newest) or await _next(batches, _AT_ONCE)
+            over = thread.status == "busy" or not _is_news(newest) or await next_batch(batches, _AT_ONCE)
         return before_run(newest.number + 1 if over else newest.number)
 
     async def events(self, principal: Principal, thread_id: ThreadId, since: int) -> EventBatches:
@@ -80,7 +80,7 @@ class Following:
         run = await self._run(principal, thread_id, run_id)
         told, asked_at_ms = RunEvents(run), time.time_ns() // 1_000_000
         async with aclosing(self._log.follow(principal, thread_id, run.run_id)) as batches:
-            while batch := await _next(batches, _CAUGHT_UP):
+            while batch := await next_batch(batches, CAUGHT_UP):
                 for record in batch:
                     told.of(record)
                 if isinstance(batch[-1].event, RunEnded) or batch[-1].at_ms > asked_at_ms:
@@ -97,7 +97,7 @@ class Following:
         raise NotFound(f"No run has begun on thread {thread_id}: start one with run.start.")
 
 
-async def _next(batches: AsyncGenerator[Sequence[T], None], within: timedelta) -> Sequence[T]:
+async def next_batch(batches: AsyncGenerator[Sequence[T], None], within: timedelta) -> Sequence[T]:
     """The next batch; empty if there is none in this time."""
     try:
         async with asyncio.timeout(within.total_seconds()):

@@ -13,6 +13,7 @@ from pilothouse.ports.items import Items
 from pilothouse.ports.principals import Principal
 from pilothouse.ports.push import CpuPush
 from pilothouse.ports.runs import QueueLoad, RunLog, Runs
+from pilothouse.ports.telemetry import Metrics, Telemetry
 from pilothouse.ports.threads import Threads
 from pilothouse.server.origins import LOOPBACK_HOSTS
 
@@ -41,6 +42,8 @@ class Parts:
     checkpoints: Checkpoints
     crons: Crons
     items: Items
+    telemetry: Telemetry
+    metrics: Metrics
     authenticate: Callable[[Mapping[str, str]], Awaitable[Principal]]
     """Who sent a request with these headers (names in lower case). Raises `Unauthenticated`."""
     check_webhook: Callable[[str], object]

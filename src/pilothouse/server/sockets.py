@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from pilothouse.errors import InvalidRequest, PilothouseError, ServerStopping
 from pilothouse.events import ThreadId
 from pilothouse.ports.principals import Principal
+from pilothouse.ports.tracing import enter_request
 from pilothouse.server.commands import Commands, answered
 from pilothouse.server.errors import status_of
 from pilothouse.server.following import Following
@@ -52,12 +53,14 @@ def socket_routes(parts: Parts) -> Sequence[BaseRoute]:
 class _ThreadSockets:
     def __init__(self, parts: Parts) -> None:
         self._authenticate = parts.authenticate
+        self._telemetry = parts.telemetry
         self._commands = Commands(parts)
         self._following = Following(parts)
         self._push = parts.push
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
+        enter_request(socket.headers.get)
         await socket.accept()
         try:
             principal = await self._authenticate(socket.headers)
@@ -67,7 +70,8 @@ class _ThreadSockets:
             return
         connection = _Connection(socket, self._commands, self._following, principal, thread_id)
         try:
-            await connection.run()
+            with self._telemetry.stream():
+                await connection.run()
         except* (_Gone, WebSocketDisconnect):
             if self._push is not None:  # runs that it started may go on
                 await self._push.ask()

@@ -29,6 +29,7 @@ from pilothouse.wiring.models import OpenModels
 from pilothouse.wiring.push import open_push, pushed_work
 from pilothouse.wiring.reports import Preparation, Report
 from pilothouse.wiring.stores import RunStores, open_run_stores, postgres_url
+from pilothouse.wiring.telemetry import open_telemetry
 
 __all__ = ["App", "Report", "open_app"]
 
@@ -70,6 +71,7 @@ async def open_app(settings: Settings, report: Report) -> AsyncGenerator[App]:
     sender = Sender(WebhookAddresses(settings.webhook_hosts), secrets_from(settings.webhook_secret))
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_run_stores(settings))
+        measuring = await stack.enter_async_context(open_telemetry(settings, stores.queue))
         items = await stack.enter_async_context(LazyItems(lambda: _items(settings, preparation)))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         models = OpenModels(settings, preparation, tasks)
@@ -79,9 +81,18 @@ async def open_app(settings: Settings, report: Report) -> AsyncGenerator[App]:
         catalog = loader.catalog()
         stopping = asyncio.Event()
         checkpoints = _checkpoints(stores)
-        runner = Runner(catalog, stores.queue, stores.runs, stores.threads, checkpoints, settings.run_limits)
+        runner = Runner(
+            catalog,
+            stores.queue,
+            stores.runs,
+            stores.threads,
+            checkpoints,
+            settings.run_limits,
+            measuring.telemetry,
+        )
         background = [
             tasks.create_task(stores.signals.run()),
+            tasks.create_task(measuring.run()),
             tasks.create_task(_load_agents(catalog, preparation)),
             tasks.create_task(CronRunner(stores.due_crons, stores.runs).run()),
             tasks.create_task(Deliveries(stores.webhooks, sender, catalog, webhook_body).run()),
@@ -96,6 +107,8 @@ async def open_app(settings: Settings, report: Report) -> AsyncGenerator[App]:
             items=items,
             crons=stores.crons,
             check_webhook=sender.check,
+            telemetry=measuring.telemetry,
+            metrics=measuring.metrics,
             authenticate=authenticator(settings.auth),
             status=lambda: _status(stopping, preparation),
             max_body_bytes=settings.max_body_bytes,

@@ -26,8 +26,10 @@ from pilothouse.engines.langgraph.collector import Collector
 from pilothouse.engines.langgraph.encoding import NULL, encode
 from pilothouse.engines.langgraph.messages import messages_in_output, messages_in_state, spending
 from pilothouse.engines.langgraph.metadata import Source, namespace_of, task_path
+from pilothouse.engines.langgraph.watching import CallWatch
 from pilothouse.events import Interrupt, MessageChunk, MessageFinished, ToolFinished, ToolStarted
 from pilothouse.ports.limits import Meter
+from pilothouse.ports.telemetry import Watch
 
 T = TypeVar("T")
 
@@ -65,11 +67,12 @@ class RunCallbacks(BaseCallbackHandler):
 
     run_inline = True
 
-    def __init__(self, collector: Collector, meter: Meter | None = None, *, subgraphs: bool) -> None:
+    def __init__(self, collector: Collector, meter: Meter | None, watch: Watch, *, subgraphs: bool) -> None:
         self._meter = meter
         self.started = False
         """A node of the graph has begun: what goes wrong from here on is not the request's fault."""
         self._collector = collector
+        self._calls = CallWatch(watch)
         self._subgraphs = subgraphs
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
@@ -100,12 +103,15 @@ class RunCallbacks(BaseCallbackHandler):
     ) -> None:
         if self._meter is not None:
             self._meter.model_call()
+        self._calls.model_started(run_id, metadata)
         if metadata and not (tags and TAG_NOSTREAM in tags):
             self._open_source(run_id, metadata, tags)
 
     def on_llm_new_token(  # pyright: ignore[reportIncompatibleMethodOverride] - fewer names, the rest in **_
         self, token: object, *, chunk: object = None, run_id: UUID, **_: Any
     ) -> None:
+        if self._calls.silent:
+            self._calls.model_answers(run_id)
         source = self._sources.get(run_id)
         if source is None or not isinstance(chunk, ChatGenerationChunk):
             return
@@ -115,6 +121,7 @@ class RunCallbacks(BaseCallbackHandler):
             self._loop.call_soon_threadsafe(self._chunk, source, chunk.message)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
+        self._calls.model_ended(run_id, response)
         source = self._sources.pop(run_id, None)
         generation = response.generations[0][0] if response.generations and response.generations[0] else None
         if not isinstance(generation, ChatGeneration):
@@ -125,6 +132,7 @@ class RunCallbacks(BaseCallbackHandler):
             self._in_loop(self._whole, source, [generation.message])
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
+        self._calls.model_failed(run_id, error)
         self._sources.pop(run_id, None)
 
     # Nodes
@@ -173,16 +181,18 @@ class RunCallbacks(BaseCallbackHandler):
     ) -> None:
         if self._meter is not None:
             self._meter.tool_call()
+        name: str = (serialized or {}).get("name") or kwargs.get("name") or ""
+        self._calls.tool_started(run_id, name, kwargs.get("tool_call_id"))
         if not metadata or (tags and TAG_NOSTREAM in tags) or not self._is_shown(metadata):
             return
         namespace = namespace_of(metadata)
-        name: str = (serialized or {}).get("name") or kwargs.get("name") or ""
         call = _ToolCall(kwargs.get("tool_call_id") or str(run_id), name, namespace, _stream_writer())
         self._tools[run_id] = call
         arguments = encode(inputs if inputs is not None else {"input": input_str})
         self._in_loop(self._collector.put, ToolStarted(call.call_id, name, arguments, namespace))
 
     async def on_tool_end(self, output: Any, *, run_id: UUID, **_: Any) -> None:
+        self._calls.tool_ended(run_id, output)
         call = self._tools.pop(run_id, None)
         if call is None:
             return
@@ -194,6 +204,7 @@ class RunCallbacks(BaseCallbackHandler):
         self._in_loop(self._collector.put, event)
 
     async def on_tool_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
+        self._calls.tool_failed(run_id, error)
         call = self._tools.pop(run_id, None)
         # A tool that interrupts is paused: it begins anew when the run is resumed.
         if call is None or isinstance(error, GraphBubbleUp | asyncio.CancelledError):

@@ -27,7 +27,6 @@ from pilothouse.engines.langgraph.streaming import event_of
 from pilothouse.errors import PilothouseError
 from pilothouse.events import Attempt, Interrupt, RunEvent, RunId, ThreadId
 from pilothouse.ports.engines import EngineRequest, StateSnapshot
-from pilothouse.ports.limits import Meter
 from pilothouse.ports.principals import Principal
 
 logger = logging.getLogger(__name__)
@@ -65,7 +64,7 @@ class LangGraphEngine:
             if call is None:
                 waiting.interrupts = (BREAKPOINT,)
             else:
-                work = _drive(graph, call, collector, waiting, request.meter)
+                work = _drive(graph, call, collector, waiting, request)
                 async with _beside(work) as running, aclosing(collector.batches()) as batches:
                     async for batch in batches:
                         yield batch
@@ -158,10 +157,10 @@ class LangGraphEngine:
 
 
 async def _drive(
-    graph: AnyGraph, call: Call, collector: Collector, waiting: InterruptCallbacks, meter: Meter | None
+    graph: AnyGraph, call: Call, collector: Collector, waiting: InterruptCallbacks, request: EngineRequest
 ) -> None:
     """Run the graph to its end and collect what it says."""
-    callbacks = RunCallbacks(collector, meter, subgraphs=call.subgraphs)
+    callbacks = RunCallbacks(collector, request.meter, request.watch, subgraphs=call.subgraphs)
     # Inheritable only: the graph's nodes and models call it, the graph as a whole need not.
     call.config["callbacks"] = AsyncCallbackManager(handlers=[waiting], inheritable_handlers=[callbacks])
     try:

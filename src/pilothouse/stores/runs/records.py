@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import cast, get_args
 
 import msgspec
@@ -14,6 +15,7 @@ from pilothouse.ports.threads import Thread, ThreadStatus
 
 _fields = msgspec.json.Decoder(dict[str, Json])
 _request = msgspec.json.Decoder(RunInput)
+_MILLISECOND = timedelta(milliseconds=1)
 _PASSED_ON = ("input", "command", "config", "context", "checkpoint")
 _error = msgspec.json.Decoder(RunError | None)
 _interrupts = msgspec.json.Decoder(tuple[Interrupt, ...])
@@ -41,6 +43,8 @@ def run_fields(principal: Principal, new: NewRun, now: int) -> list[str | bytes 
         *("metadata", bytes(new.metadata), "request", _encode(new.request)),
         *("ephemeral", int(new.delete_thread_after)),
         *(("webhook", new.webhook) if new.webhook else ()),
+        *(("trace", new.trace) if new.trace else ()),
+        *(("due", now + new.delay // _MILLISECOND) if new.delay else ()),
     ]
 
 
@@ -74,6 +78,8 @@ def run_from(run_id: RunId, fields: Mapping[bytes, bytes]) -> Run:
         begun_at_ms=int(fields.get(b"begun", 0)),
         usage=_usage.decode(fields.get(b"usage", b"{}")),
         after=outcome_from(fields.get(b"after")),
+        trace=fields.get(b"trace", b"").decode(),
+        due_at_ms=int(fields.get(b"due", 0)),
     )
 
 

@@ -19,6 +19,7 @@ from pilothouse.stores.runs.backlog import Backlog
 from pilothouse.stores.runs.log import CANCELLED, encode_event, no_such_run
 from pilothouse.stores.runs.queue import RedisRunQueue
 from pilothouse.stores.runs.records import now_ms, outcome_from, run_fields, run_from
+from pilothouse.stores.runs.search import newest_runs
 from pilothouse.stores.runs.threads import milliseconds, no_such_thread
 from pilothouse.stores.runs.uuid7 import uuid7
 
@@ -70,6 +71,23 @@ def new_run_id(thread_id: ThreadId) -> RunId:
     return RunId(str(UUID(int=value - value % keys.PARTITIONS + keys.partition_of_thread(thread_id))))
 
 
+def _pending(run_id: RunId, principal: Principal, new: NewRun, now: int) -> Run:
+    """As it is before it begins."""
+    return Run(
+        run_id=run_id,
+        thread_id=new.thread_id,
+        agent_id=new.agent_id,
+        principal=principal,
+        created_at_ms=now,
+        updated_at_ms=now,
+        metadata=new.metadata,
+        request=new.request,
+        multitask_strategy=new.multitask_strategy,
+        delete_thread_after=new.delete_thread_after,
+        trace=new.trace,
+    )
+
+
 class RedisRuns:
     """The port `Runs`. A run lives for `ttl` after its end."""
 
@@ -110,18 +128,7 @@ class RedisRuns:
             int(new.resumes),
             self._caps.waiting_runs or "",
         )
-        run = Run(
-            run_id=run_id,
-            thread_id=new.thread_id,
-            agent_id=new.agent_id,
-            principal=principal,
-            created_at_ms=now,
-            updated_at_ms=now,
-            metadata=new.metadata,
-            request=new.request,
-            multitask_strategy=new.multitask_strategy,
-            delete_thread_after=new.delete_thread_after,
-        )
+        run = _pending(run_id, principal, new, now)
         with self._queue.offer() as offer:
             async with self._redis.pipeline(transaction=False) as pipe:
                 if not new.delete_thread_after:
@@ -209,6 +216,16 @@ class RedisRuns:
         if status is None:
             return runs
         return [run for run in runs if run.status == status][offset : offset + limit]
+
+    async def search(
+        self,
+        principal: Principal,
+        *,
+        limit: int = 10,
+        offset: int = 0,
+        status: RunStatus | None = None,
+    ) -> Sequence[Run]:
+        return await newest_runs(self._redis, principal, limit=limit, offset=offset, status=status)
 
     async def cancel(
         self, principal: Principal, thread_id: ThreadId, run_id: RunId, action: CancelAction = "interrupt"

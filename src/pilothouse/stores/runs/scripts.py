@@ -9,7 +9,7 @@ thread   hash   created updated status metadata graph active error interrupts be
   :waiting   list   those that wait for the thread, in order
   :key:KEY   string the run that was created with this idempotency key
 run      hash   user thread agent created updated status attempt offset strategy metadata request ephemeral cancel
-                entry end number begun usage digest webhook released crashes
+                entry end number begun usage digest webhook trace due released crashes
   :log       stream the events, entry ids OFFSET-0
 :queue   stream the runs that are due; a pending entry is a lease
 :delayed zset   runs that are not due yet, by the time when they are
