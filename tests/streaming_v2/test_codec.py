@@ -194,7 +194,7 @@ def test_a_subgraph_that_fails_is_told_before_the_agent() -> None:
         ("success", "completed", None),
         ("cancelled", "failed", "The run was cancelled."),
         ("timeout", "failed", "The run took too long and was stopped."),
-        ("budget_exceeded", "failed", "The run's budget is spent."),
+        ("budget_exceeded", "interrupted", None),
         ("error", "failed", "The agent raised an error."),
         ("interrupted", "interrupted", None),
     ],
