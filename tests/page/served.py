@@ -19,6 +19,10 @@ description = "Calculates, and knows every time zone."
 description = "Asks back."
 graph = "./asking.py:graph"
 
+[agents.selling]
+description = "Sells ships."
+graph = "./selling.py:graph"
+
 [agents.broken]
 graph = "./broken.py:graph"
 """
@@ -37,11 +41,44 @@ graph = StateGraph(MessagesState).add_node("ask", ask).add_edge(START, "ask").co
 """
 
 
+SELLING = """
+from langchain_core.messages import AIMessage
+from langchain_core.tools import ToolException, tool
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import Send
+
+
+@tool
+async def sell(ship: str) -> str:
+    \"\"\"Sell a ship.\"\"\"
+    return f"Sold {ship}."
+
+
+sell.metadata = {"replay": "ask"}
+
+
+async def offer(state):
+    try:
+        return {"messages": [AIMessage(await sell.ainvoke(state))]}
+    except ToolException as no:
+        return {"messages": [AIMessage(f"Kept {state['ship']}: {no}")]}
+
+
+def ships(state):
+    return [Send("offer", {"ship": ship}) for ship in state["messages"][-1].content.split()]
+
+
+builder = StateGraph(MessagesState).add_node("offer", offer)
+graph = builder.add_conditional_edges(START, ships, ["offer"]).compile()
+"""
+
+
 def write_project(folder: Path, model_port: int) -> Path:
-    """A folder to serve: three agents, of which one does not load."""
+    """A folder to serve: four agents, of which one does not load."""
     folder.mkdir()
     (folder / "pilothouse.toml").write_text(PROJECT.format(port=model_port))
     (folder / "asking.py").write_text(ASKING)
+    (folder / "selling.py").write_text(SELLING)
     (folder / "broken.py").write_text("import a_module_that_nobody_has\n")
     return folder
 

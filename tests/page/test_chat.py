@@ -126,6 +126,39 @@ def test_what_the_agent_asks_is_answered_in_the_chat(page: Page, model: Model) -
     expect(asked).to_have_count(0)
 
 
+def test_a_tool_call_is_approved_or_rejected_with_a_reason(page: Page, model: Model) -> None:
+    page.locator(".agent-button").click()
+    page.get_by_role("button", name="Selling").click()
+    ask(page, "Aurora")
+    asked = page.locator(".interrupt")
+    expect(asked).to_contain_text("The agent wants to call sell.")
+    expect(asked.locator("pre")).to_contain_text('"ship": "Aurora"')
+    page.reload()
+    asked.get_by_role("button", name="Approve").click()
+    expect_answer(page, "Sold Aurora.")
+    ask(page, "Marie")
+    asked.get_by_label("Why not").fill("She is mine.")
+    asked.get_by_role("button", name="Reject").click()
+    expect_answer(page, "Kept Marie: User rejected the tool call for sell with reason: She is mine.")
+    expect(asked).to_have_count(0)
+
+
+def test_several_tool_calls_are_decided_one_by_one_and_made_together(page: Page, model: Model) -> None:
+    page.locator(".agent-button").click()
+    page.get_by_role("button", name="Selling").click()
+    ask(page, "Aurora Marie Nordlys")
+    asked = page.locator(".interrupt")
+    expect(asked).to_have_count(3)
+    asked.filter(has_text="Marie").get_by_role("button", name="Reject").click()
+    expect(asked).to_have_count(2)
+    asked.filter(has_text="Nordlys").get_by_role("button", name="Approve").click()
+    expect(asked).to_have_count(1)
+    asked.get_by_role("button", name="Approve").click()
+    expect_idle(page)
+    expect(asked).to_have_count(0)
+    expect(answers(page)).to_contain_text(["Sold Aurora.", "Kept Marie: User rejected", "Sold Nordlys."])
+
+
 def test_shift_and_enter_make_a_new_line_and_a_draft_outlives_a_reload(page: Page) -> None:
     composer = page.get_by_label("Message", exact=True)
     composer.fill("First")

@@ -18,7 +18,8 @@ _NO = {"n", "no", "reject"}
 def lines_of(interrupt: Interrupt) -> list[str]:
     """The question, for people."""
     if requests := _requests(interrupt):
-        return [*(_request(each) for each in requests), "May it do this? yes, or no and why not"]
+        lines = [line for each in requests for line in _request(each)]
+        return [*lines, "May it do this? yes, or no and why not"]
     fields = as_object(interrupt.value)
     words = next((fields[name] for name in _WORDS if isinstance(fields.get(name), str)), None)
     if words is None:
@@ -40,10 +41,14 @@ def _requests(interrupt: Interrupt) -> Sequence[Any]:
     return as_list(as_object(interrupt.value).get("action_requests"))
 
 
-def _request(request: object) -> str:
+def _request(request: object) -> list[str]:
     fields = as_object(request)
     arguments = fields.get("args", fields.get("arguments", {}))
-    return f"{fields.get('name', fields.get('action'))}({json.dumps(arguments, ensure_ascii=False)})"
+    call = f"{fields.get('name', fields.get('action'))}({json.dumps(arguments, ensure_ascii=False)})"
+    description = str(fields.get("description") or "").splitlines()[
+        :1
+    ]  # LangChain's goes on with the arguments
+    return [call, *description]
 
 
 def _decision(text: str) -> dict[str, str]:

@@ -46,6 +46,11 @@ def begun(principal: Principal, thread_id: ThreadId) -> str:
     return f"{thread(principal, thread_id)}:begun"
 
 
+def calls(principal: Principal, thread_id: ThreadId) -> str:
+    """A hash: the tool calls of the thread's newest turn."""
+    return f"{thread(principal, thread_id)}:calls"
+
+
 def run(run_id: RunId) -> str:
     """A hash: the run's record, its owner and its attempt."""
     return f"{prefix(partition_of_run(run_id))}:r:{run_id}"

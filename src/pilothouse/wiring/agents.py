@@ -11,10 +11,11 @@ from pilothouse.engines.langgraph.project import GraphSpec, graph_spec
 from pilothouse.errors import ConfigurationError, PilothouseError
 from pilothouse.events import AgentId, Attempt, RunId
 from pilothouse.models.opening import import_aside
-from pilothouse.ports.engines import Engine
+from pilothouse.ports.engines import Engine, EngineRequest
 from pilothouse.ports.principals import Principal
 from pilothouse.ports.tools import Tool
 from pilothouse.settings import AgentSettings, Settings
+from pilothouse.stores.tool_calls.redis import RedisToolCalls
 from pilothouse.wiring.models import OpenModels
 from pilothouse.wiring.stores import RunStores
 
@@ -120,7 +121,7 @@ class AgentLoader:
     def _engine(self, source: Any) -> Engine:
         from pilothouse.engines.langgraph.engine import LangGraphEngine
 
-        return LangGraphEngine(source, self._checkpointer)
+        return LangGraphEngine(source, self._checkpointer, tool_calls_for=self._tool_calls)
 
     def _checkpointer(self, principal: Principal, fence: tuple[RunId, Attempt] | None) -> Any:
         from pilothouse.stores.checkpoints.journal import Fence
@@ -129,6 +130,18 @@ class AgentLoader:
         redis: Any = self.stores.redis
         return RedisCheckpointer(
             redis, principal, ttl=self.stores.ttl, fence=Fence(*fence) if fence else None
+        )
+
+    def _tool_calls(self, request: EngineRequest) -> RedisToolCalls:
+        asked = request.request
+        fence = (request.run_id, request.attempt)
+        return RedisToolCalls(
+            self.stores.redis,
+            request.principal,
+            request.thread_id,
+            *fence,
+            ttl=self.stores.ttl,
+            fresh=asked.input is not None and asked.command is None and asked.checkpoint is None,
         )
 
 

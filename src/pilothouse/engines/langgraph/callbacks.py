@@ -179,8 +179,6 @@ class RunCallbacks(BaseCallbackHandler):
         inputs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        if self._meter is not None:
-            self._meter.tool_call()
         name: str = (serialized or {}).get("name") or kwargs.get("name") or ""
         self._calls.tool_started(run_id, name, kwargs.get("tool_call_id"))
         if not metadata or (tags and TAG_NOSTREAM in tags) or not self._is_shown(metadata):

@@ -21,13 +21,17 @@ from pilothouse.engines.langgraph.callbacks import BREAKPOINT, InterruptCallback
 from pilothouse.engines.langgraph.collector import Collector
 from pilothouse.engines.langgraph.encoding import encode
 from pilothouse.engines.langgraph.factories import GraphSource, Purpose
+from pilothouse.engines.langgraph.interception import install
+from pilothouse.engines.langgraph.open_calls import with_calls_closed
 from pilothouse.engines.langgraph.refusals import refusal_of, refusing
 from pilothouse.engines.langgraph.requests import AnyGraph, Call, config_of, coordinates, thread_config
 from pilothouse.engines.langgraph.streaming import event_of
+from pilothouse.engines.langgraph.tool_calls import RunToolCalls, ToolCallStopped
 from pilothouse.errors import PilothouseError
 from pilothouse.events import Attempt, Interrupt, RunEvent, RunId, ThreadId
 from pilothouse.ports.engines import EngineRequest, StateSnapshot
 from pilothouse.ports.principals import Principal
+from pilothouse.ports.tool_calls import ToolCalls
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +39,7 @@ Fence: TypeAlias = tuple[RunId, Attempt]
 """Whose writes a checkpointer carries: an older attempt's are refused."""
 CheckpointerFor: TypeAlias = Callable[[Principal, Fence | None], BaseCheckpointSaver[Any]]
 StoreFor: TypeAlias = Callable[[Principal], BaseStore]
+ToolCallsFor: TypeAlias = Callable[[EngineRequest], ToolCalls]
 
 _STOP_DEADLINE = timedelta(milliseconds=800)
 _REMEMBERED_ENDS = 1000
@@ -43,15 +48,22 @@ _REMEMBERED_ENDS = 1000
 class LangGraphEngine:
     """Runs one agent's graph, with the given checkpointer and store in place of any of its own.
 
-    `checkpointer_for` is asked for each run with its fence, and for reading and updating states without one.
+    `checkpointer_for` is asked for each run with its fence, and for reading and updating states without one. Without
+    `tool_calls_for` every tool counts as `safe`.
     """
 
     def __init__(
-        self, graph_source: GraphSource, checkpointer_for: CheckpointerFor, store_for: StoreFor | None = None
+        self,
+        graph_source: GraphSource,
+        checkpointer_for: CheckpointerFor,
+        store_for: StoreFor | None = None,
+        tool_calls_for: ToolCallsFor | None = None,
     ) -> None:
         self._source = graph_source
         self._checkpointer_for = checkpointer_for
         self._store_for = store_for
+        self._tool_calls_for = tool_calls_for
+        install()
         self._ends: OrderedDict[tuple[str, str], tuple[Interrupt, ...]] = OrderedDict()
 
     async def run(self, request: EngineRequest) -> AsyncGenerator[Sequence[RunEvent], None]:
@@ -64,7 +76,9 @@ class LangGraphEngine:
             if call is None:
                 waiting.interrupts = (BREAKPOINT,)
             else:
-                work = _drive(graph, call, collector, waiting, request)
+                tools = self._tool_calls(graph, request)
+                call = await with_calls_closed(graph, request, call, tools)
+                work = _drive(graph, call, collector, waiting, tools)
                 async with _beside(work) as running, aclosing(collector.batches()) as batches:
                     async for batch in batches:
                         yield batch
@@ -150,6 +164,12 @@ class LangGraphEngine:
             own.store = store if store is not None else graph.store
             yield own
 
+    def _tool_calls(self, graph: AnyGraph, request: EngineRequest) -> RunToolCalls:
+        saver = cast("Any", graph).checkpointer
+        waits = request.request.durability != "exit" and hasattr(saver, "saved")
+        store = self._tool_calls_for(request) if self._tool_calls_for is not None else None
+        return RunToolCalls(request, store, saver.serde, saver if waits else None)
+
     def _remember_end(self, request: EngineRequest, interrupts: tuple[Interrupt, ...]) -> None:
         self._ends[request.principal.user, request.thread_id] = interrupts
         if len(self._ends) > _REMEMBERED_ENDS:
@@ -157,21 +177,28 @@ class LangGraphEngine:
 
 
 async def _drive(
-    graph: AnyGraph, call: Call, collector: Collector, waiting: InterruptCallbacks, request: EngineRequest
+    graph: AnyGraph,
+    call: Call,
+    collector: Collector,
+    waiting: InterruptCallbacks,
+    tools: RunToolCalls,
 ) -> None:
     """Run the graph to its end and collect what it says."""
-    callbacks = RunCallbacks(collector, request.meter, request.watch, subgraphs=call.subgraphs)
+    callbacks = RunCallbacks(collector, tools.request.meter, tools.request.watch, subgraphs=call.subgraphs)
     # Inheritable only: the graph's nodes and models call it, the graph as a whole need not.
     call.config["callbacks"] = AsyncCallbackManager(handlers=[waiting], inheritable_handlers=[callbacks])
     try:
-        async with _saving(graph), aclosing(_stream(graph, call)) as stream:
-            async for item in stream:
-                namespace, mode, payload = item if call.subgraphs else ((), *item)
-                if (event := event_of(mode, payload, namespace)) is not None:
-                    collector.put(event)
-                    await collector.room()
+        with tools.active():
+            async with _saving(graph), aclosing(_stream(graph, call)) as stream:
+                async for item in stream:
+                    namespace, mode, payload = item if call.subgraphs else ((), *item)
+                    if (event := event_of(mode, payload, namespace)) is not None:
+                        collector.put(event)
+                        await collector.room()
     except PilothouseError:
         raise
+    except ToolCallStopped as stopped:
+        raise stopped.error from stopped
     except Exception as error:
         if refusal := refusal_of(error, call.input, started=callbacks.started):
             raise refusal from error

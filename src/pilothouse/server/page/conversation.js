@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { checkpointBefore } from "./history.js";
 import { createStore, newId } from "./state.js";
 import { followRun, RunGone } from "./stream.js";
-import { applyFrame, emptyTranscript, fromState, settled, toMessage } from "./transcript.js";
+import { applyFrame, emptyTranscript, fromState, isOpen, settled, toMessage } from "./transcript.js";
 
 const ACTIVE = new Set(["pending", "running"]);
 
@@ -244,13 +244,17 @@ export function createConversation({ link, threads, whoAnswers, onCreated }) {
     return last ? resend(last.id, last.text) : Promise.resolve();
   }
 
-  /** Answer what the agent asks. */
+  /** Answer what the agent asks; it goes on when nothing is left to answer. */
   function answer(interrupt, value) {
-    const { interrupts } = store.get().transcript;
-    const resume = interrupts.length > 1 && interrupt.id ? { [interrupt.id]: value } : value;
-    set(({ transcript }) => ({
-      transcript: { ...transcript, interrupts: transcript.interrupts.filter((other) => other !== interrupt) },
-    }));
+    const { transcript } = store.get();
+    const interrupts = transcript.interrupts.map((other) =>
+      other === interrupt ? { ...other, answer: value } : other,
+    );
+    const waits = interrupts.some(isOpen);
+    set({ transcript: { ...transcript, interrupts: waits ? interrupts : [] } });
+    if (waits) return Promise.resolve();
+    const answers = interrupts.map((each) => [each.id, each.answer]);
+    const resume = answers.length > 1 ? Object.fromEntries(answers) : value;
     return within((signal) => guarded(() => start({ command: { resume } }, signal), signal));
   }
 
@@ -283,7 +287,8 @@ export function createConversation({ link, threads, whoAnswers, onCreated }) {
       ]);
       const active = runs.filter((other) => ACTIVE.has(other.status)).at(-1);
       const { transcript, outcome, run: begun } = store.get();
-      if (signal.aborted || begun || (outcome && !active)) return;
+      const half = transcript.interrupts.some((each) => !isOpen(each));
+      if (signal.aborted || begun || ((outcome || half) && !active)) return;
       set({ transcript: { ...fromState(state), calls: transcript.calls }, outcome: null });
       await follow(active, signal);
     }).catch(() => link.lost());

@@ -65,6 +65,9 @@ export function fromState(state) {
   return { messages, calls: {}, interrupts: interruptsOf(state) };
 }
 
+/** Whether a question has no answer yet. */
+export const isOpen = (interrupt) => !("answer" in interrupt);
+
 function interruptsOf(state) {
   const found = [
     ...(state?.interrupts ?? []),

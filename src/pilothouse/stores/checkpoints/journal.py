@@ -97,6 +97,13 @@ class Journal:
         for entry in [entry for entry in self._waiting if entry.kind == "input"]:
             await self._write(entry)
 
+    async def settle(self, thread: str) -> None:
+        """Return when every entry of the thread that was given to `write` before is in Redis."""
+        async with self._lock:
+            waiting = [entry for entry in self._waiting if entry.thread == thread]
+            if waiting:
+                await self._send(waiting)
+
     async def _company(self) -> None:
         """Until something is sent, but not for long."""
         sent, timer = self._sent, asyncio.get_running_loop().call_later(_PATIENCE, self._sent.set)

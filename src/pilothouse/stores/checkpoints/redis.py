@@ -1,5 +1,6 @@
 """LangGraph checkpoints in Redis, with the commands of its core alone. `scripts` shows how they lie there."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
@@ -24,12 +25,14 @@ from pilothouse.ports.principals import Principal
 from pilothouse.stores import keys
 from pilothouse.stores.checkpoints import codec, scripts
 from pilothouse.stores.checkpoints.journal import Entry, Fence, Journal, ListVersion
+from pilothouse.stores.checkpoints.known import Known
 from pilothouse.stores.checkpoints.threads import RedisCheckpoints
 from pilothouse.stores.client import outlasting_outages
 
 _LONG = 2048
 """From this many bytes on, a list is stored by what each version adds to it."""
 _PAGE = 25
+_SLACK = timedelta(seconds=30)
 
 
 class RedisCheckpointer(BaseCheckpointSaver[str]):
@@ -57,6 +60,7 @@ class RedisCheckpointer(BaseCheckpointSaver[str]):
         self._journal = Journal(redis, int(ttl.total_seconds() * 1000), fence)
         self._lists: dict[tuple[str, str], tuple[str, bytes]] = {}
         """By thread and channel, the version of a long list that was read or written last: its field and its items."""
+        self._known = Known()
         self._has_deltas = False
         """A checkpoint of a graph with a `DeltaChannel` waits for the writes to it."""
 
@@ -75,6 +79,7 @@ class RedisCheckpointer(BaseCheckpointSaver[str]):
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         thread_id, namespace, checkpoint_id = _place(config)
+        self._known.namespaces.add((thread_id, namespace))
         return await self._load(thread_id, namespace, checkpoint_id)
 
     async def aput(
@@ -99,8 +104,22 @@ class RedisCheckpointer(BaseCheckpointSaver[str]):
         for channel, version in new_versions.items():
             if channel in values:
                 self._add_value(entry, f"b{namespace}\0{channel}", str(version), values[channel])
-        await self._journal.write(entry)
+        with self._known.given(thread_id, namespace, checkpoint["id"]):
+            await self._journal.write(entry)
         return codec.config_of(thread_id, namespace, checkpoint["id"])
+
+    def saves(self, thread_id: str, namespace: str) -> bool:
+        """Whether a graph has used this saver for that namespace."""
+        return (thread_id, namespace) in self._known.namespaces
+
+    async def saved(self, thread_id: str, checkpoints: Mapping[str, str]) -> None:
+        """Return when these checkpoints (ids by namespace), and all that was written to the thread before, are in Redis.
+
+        Raises what kept a checkpoint from it.
+        """
+        async with asyncio.timeout((self._journal.patience + _SLACK).total_seconds()):
+            await self._known.wait_for({(thread_id, *place) for place in checkpoints.items()})
+            await self._journal.settle(self._key(thread_id))
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -127,6 +146,7 @@ class RedisCheckpointer(BaseCheckpointSaver[str]):
         # LangGraph's own saver reads the id alone, so that is all that callers give.
         end = before.get("configurable", {}).get("checkpoint_id") if before else None
         namespace = cast("dict[str, Any]", config)["configurable"].get("checkpoint_ns")
+        self._known.namespaces.add((thread_id, namespace or ""))
         places = [
             (name.rpartition("\0")[0], name.rpartition("\0")[2])
             for name in await self._threads.names(self._principal, ThreadId(thread_id), namespace)
@@ -176,6 +196,7 @@ class RedisCheckpointer(BaseCheckpointSaver[str]):
         )
         if answer is None:
             return None
+        self._known.add(thread_id, namespace, answer[0].decode())
         for field, items in codec.lists_of(namespace, answer):
             channel = field.rpartition("\0")[0]
             self._lists[thread, channel] = (field, items)

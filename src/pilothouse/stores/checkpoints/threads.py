@@ -11,6 +11,7 @@ from pilothouse.ports.principals import Principal
 from pilothouse.stores import keys
 from pilothouse.stores.checkpoints import scripts
 from pilothouse.stores.checkpoints.scripts import decode_frame, thread_keys, translated
+from pilothouse.stores.tool_calls.scripts import forget_runs
 
 _CHUNK = 500
 _CHUNK_BYTES = 1 << 20
@@ -24,7 +25,7 @@ class RedisCheckpoints:
         self._ttl = ttl
 
     async def copy_thread(self, principal: Principal, source: ThreadId, target: ThreadId) -> None:
-        """Copy every checkpoint to a thread that has none. The two may lie in different slots."""
+        """Copy every checkpoint to a thread that has none, and what is known of tool calls. They may lie in different slots."""
         with translated():
             fields, names, lists = thread_keys(keys.thread(principal, source))
             to_fields, to_names, to_lists = thread_keys(keys.thread(principal, target))
@@ -33,6 +34,7 @@ class RedisCheckpoints:
                 return
             await self._copy_string(lists, to_lists)
             await self._copy_hash(fields, to_fields)
+            await self._copy_hash(keys.calls(principal, source), keys.calls(principal, target))
             # The index comes last: what it names is all there.
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.zadd(to_names, dict.fromkeys(index, 0))
@@ -40,17 +42,20 @@ class RedisCheckpoints:
                 await pipe.execute()
 
     async def delete_thread(self, principal: Principal, thread_id: ThreadId) -> None:
-        """Delete every checkpoint of a thread. One that has none is left as it is."""
+        """Delete every checkpoint of a thread, and what is known of its tool calls."""
         with translated():
-            await self._redis.unlink(*thread_keys(keys.thread(principal, thread_id)))
+            names = thread_keys(keys.thread(principal, thread_id))
+            await self._redis.unlink(*names, keys.calls(principal, thread_id))
 
     async def delete_for_runs(
         self, principal: Principal, thread_id: ThreadId, run_ids: Sequence[RunId]
     ) -> None:
-        """Delete the checkpoints that these runs saved, with the writes to them."""
+        """Delete the checkpoints that these runs saved, with the writes to them, and what is known of their tool calls."""
         frames = await self.frames(principal, thread_id, await self.names(principal, thread_id))
         saved = [name for name, frame in frames if decode_frame(frame)[1].run_id in run_ids]
         await self.drop(principal, thread_id, saved)
+        with translated():
+            await forget_runs(self._redis, keys.calls(principal, thread_id), run_ids)
 
     async def delete_for_runs_anywhere(self, principal: Principal, run_ids: Sequence[RunId]) -> None:
         """The same, for runs whose threads are not known: looks at every thread of the user."""

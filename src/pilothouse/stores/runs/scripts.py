@@ -7,6 +7,7 @@ thread   hash   created updated status metadata graph active error interrupts be
   :runs      list   the ids of its runs, oldest first
   :begun     zset   the runs that have begun, or ended without, by their number
   :waiting   list   those that wait for the thread, in order
+  :calls     hash   its tool calls (see `stores.tool_calls.scripts`)
   :key:KEY   string the run that was created with this idempotency key
 run      hash   user thread agent created updated status attempt offset strategy metadata request ephemeral cancel
                 entry end number begun usage digest webhook trace due released crashes
@@ -356,7 +357,7 @@ for _, id in ipairs(ids) do
   redis.call('DEL', run, run .. ':log')
   redis.call('PUBLISH', 'ph:log:' .. id, 0)
 end
-redis.call('DEL', thread, thread .. ':runs', thread .. ':begun', thread .. ':waiting')
+redis.call('DEL', thread, thread .. ':runs', thread .. ':begun', thread .. ':waiting', thread .. ':calls')
 return ids
 """
 )

@@ -2,6 +2,7 @@
 
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../html.js";
 import { useStore } from "../state.js";
+import { isOpen } from "../transcript.js";
 import { IconButton } from "./buttons.js";
 import { Interrupt } from "./interrupt.js";
 import { Icon } from "./icons.js";
@@ -106,7 +107,7 @@ export function Chat({ conversation, editing, setEditing, canSend, phase: link, 
         })}
         ${
           !run &&
-          transcript.interrupts.map(
+          transcript.interrupts.filter(isOpen).map(
             (interrupt) => html`<${Interrupt}
             key=${interrupt.id} interrupt=${interrupt}
             onAnswer=${(value) => conversation.answer(interrupt, value)}
