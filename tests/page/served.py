@@ -15,6 +15,12 @@ model = "openai/scripted@http://127.0.0.1:{port}/v1"
 [agents.assistant]
 description = "Calculates, and knows every time zone."
 
+[agents.frugal]
+description = "May call its model once."
+
+[agents.frugal.limits]
+model_calls = 1
+
 [agents.asking]
 description = "Asks back."
 graph = "./asking.py:graph"
@@ -74,7 +80,7 @@ graph = builder.add_conditional_edges(START, ships, ["offer"]).compile()
 
 
 def write_project(folder: Path, model_port: int) -> Path:
-    """A folder to serve: four agents, of which one does not load."""
+    """A folder to serve: five agents, of which one does not load."""
     folder.mkdir()
     (folder / "pilothouse.toml").write_text(PROJECT.format(port=model_port))
     (folder / "asking.py").write_text(ASKING)

@@ -167,3 +167,18 @@ def test_shift_and_enter_make_a_new_line_and_a_draft_outlives_a_reload(page: Pag
     expect(composer).to_have_value("First\nsecond")
     page.reload()
     expect(composer).to_have_value("First\nsecond")
+
+
+def test_a_run_that_may_spend_no_more_asks_whether_to_go_on(page: Page, model: Model) -> None:
+    page.locator(".agent-button").click()
+    page.get_by_role("button", name="Frugal").click()
+    model.reply(tool="calculate", arguments={"expression": "6 * 7"})
+    ask(page, "What is 6 times 7?")
+    asked = page.locator(".interrupt")
+    expect(asked).to_contain_text("The run has used up its 1 model calls")
+    page.reload()
+    expect(asked).to_contain_text("May it go on?")
+    model.reply("It is 42.")
+    asked.get_by_role("button", name="Go on").click()
+    expect_answer(page, "It is 42.")
+    expect(asked).to_have_count(0)

@@ -140,7 +140,7 @@ def test_on_a_phone_the_chats_are_a_drawer_and_nothing_is_wider_than_the_screen(
 def test_the_agents_are_listed_and_one_that_can_not_be_served_says_why(page: Page) -> None:
     expect(page.locator(".status-model")).to_contain_text("scripted")
     page.locator(".agent-button").click()
-    expect(page.locator(".agent")).to_have_count(3)
+    expect(page.locator(".agent")).to_have_count(5)
     broken = page.get_by_role("button", name="Broken")
     expect(broken).to_be_disabled()
     expect(broken).to_contain_text("No module named 'a_module_that_nobody_has'")

@@ -21,6 +21,8 @@ async def stopped_by(served: Served, agent: str, text: str = "hello") -> tuple[s
     assert asked["value"]["type"] == "budget_exceeded"
     state = await served.sdk.threads.get(thread)
     assert state["status"] == "interrupted"
+    whole: Any = await served.sdk.threads.get_state(thread)
+    assert [one["id"] for one in whole["interrupts"]] == ["budget"]
     (run,) = await served.sdk.runs.list(thread)
     assert run["status"] == "interrupted"
     return thread, asked["value"]

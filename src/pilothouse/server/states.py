@@ -24,6 +24,7 @@ from pilothouse.wire.threads import (
     checkpoint,
     history_body,
     state_body,
+    with_interrupts,
 )
 
 
@@ -126,6 +127,8 @@ class StateRoutes:
         if engine is None:
             return json_bytes(state_body(EMPTY_STATE, select))
         state = await engine.state(call.principal, thread.thread_id, checkpoint=at, subgraphs=subgraphs)
+        if at is None and thread.interrupts:
+            state = with_interrupts(state, thread)
         return json_bytes(state_body(state, select))
 
     async def update(self, call: Call, body: StateUpdate) -> Response:

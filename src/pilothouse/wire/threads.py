@@ -235,6 +235,22 @@ EMPTY_STATE = StateSnapshot(
 """The state of a thread on which nothing ran."""
 
 
+class _Asked(msgspec.Struct, frozen=True):
+    id: str
+
+
+def with_interrupts(state: StateSnapshot, thread: Thread) -> StateSnapshot:
+    """The thread's newest state with what its run asks beyond the agent's own questions: whether it may spend more."""
+    whole = _object.decode(state.data)
+    shown = {interrupt.id for interrupt in msgspec.json.decode(whole["interrupts"], type=list[_Asked])}
+    more = [interrupt for interrupt in questions(thread.interrupts) if interrupt.id not in shown]
+    if thread.status != "interrupted" or not more:
+        return state
+    known = msgspec.json.decode(whole["interrupts"], type=list[Json])
+    interrupts = Json(msgspec.json.encode([*known, *more]))
+    return StateSnapshot(Json(msgspec.json.encode({**whole, "interrupts": interrupts})))
+
+
 def state_body(state: StateSnapshot, select: Sequence[str] | None = None) -> bytes:
     """The state, or of it only the named fields, and of `values` only the named keys (`values.KEY`)."""
     if not select:

@@ -19,6 +19,7 @@ const decisions = (requests, decision) => ({ decisions: requests.map(() => decis
 
 export function Interrupt({ interrupt, onAnswer }) {
   const { value } = interrupt;
+  if (value?.type === "budget_exceeded") return html`<${Budget} message=${value.message} onAnswer=${onAnswer} />`;
   const requests = requestsOf(value);
   const words = requests ? null : wordsOf(value);
   const isBare = typeof value === "string" || (words !== null && Object.keys(value).length === 1);
@@ -41,6 +42,17 @@ export function Interrupt({ interrupt, onAnswer }) {
         ? html`<${Approval} requests=${requests} onAnswer=${onAnswer} />`
         : html`<${Reply} onAnswer=${onAnswer} />`
     }
+  </section>`;
+}
+
+/** The run has spent what it may. */
+function Budget({ message, onAnswer }) {
+  return html`<section class="interrupt" aria-label="The run waits for you">
+    <h3><${Icon} name="hand" />May it go on?</h3>
+    <p>${message}</p>
+    <div class="reply">
+      <button class="button primary" type="button" onClick=${() => onAnswer(true)}>Go on</button>
+    </div>
   </section>`;
 }
 
