@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from tests.push.places import ACCOUNT, Pushed, run_of, start, status
 from tests.server.serving import says
@@ -45,6 +46,16 @@ def test_a_delayed_run_is_pushed_when_it_is_due(run: Callable[..., None]) -> Non
         eta = float(place.google.tasks.dispatches[0].headers["X-CloudTasks-TaskETA"])
         assert 0.9 < eta - asked < 3
         assert await status(place.http, path) == "success"
+
+    run(scenario)
+
+
+def test_a_cron_is_pushed_when_it_fires_and_so_is_its_next_time(run: Callable[..., None]) -> None:
+    async def scenario(place: Pushed) -> None:
+        end_time = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
+        cron = {"schedule": "* * * * * *", "end_time": end_time, **run_of("slow", "1")}  # each second
+        assert (await place.http.post("/runs/crons", json=cron)).status_code == 200
+        assert await place.google.statuses(2) == [200, 200]
 
     run(scenario)
 

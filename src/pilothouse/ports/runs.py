@@ -258,7 +258,7 @@ class QueueLoad(msgspec.Struct, frozen=True):
     """How many runs there are to be executed."""
 
     waiting: int
-    """Due, now or in a moment, and not taken yet."""
+    """Due, now or in a moment, and not taken yet; with the crons that are, and the webhooks that are to be called."""
     under_way: int
     """Taken, by whatever worker, dead ones included until their runs are taken over."""
 

@@ -5,22 +5,28 @@ and the time, makes one run of all of them. A run without a thread of its cron's
 """
 
 import logging
+import time
+from datetime import timedelta
 from uuid import UUID, uuid5
 
 import msgspec
 
-from pilothouse.errors import PilothouseError
+from pilothouse.errors import InvalidRequest, PilothouseError
 from pilothouse.events import Json, ThreadId
-from pilothouse.ports.crons import Cron, DueCrons
+from pilothouse.ports.crons import Cron, CronPlan, DueCrons
+from pilothouse.ports.push import CpuPush
 from pilothouse.ports.runs import NewRun, Runs
 
 logger = logging.getLogger(__name__)
 
 
 class CronRunner:
-    def __init__(self, due: DueCrons, runs: Runs) -> None:
+    """`push` brings CPU for the next time, where there is none without a request."""
+
+    def __init__(self, due: DueCrons, runs: Runs, push: CpuPush | None = None) -> None:
         self._due = due
         self._runs = runs
+        self._push = push
 
     async def run(self) -> None:
         """Start the runs of all crons whose time comes, until cancelled."""
@@ -34,7 +40,20 @@ class CronRunner:
             logger.warning("cron started no run", extra={**facts, "code": error.code, "reason": str(error)})
             return not error.retryable
         logger.info("cron fired", extra={**facts, "run_id": run.run_id, "thread_id": run.thread_id})
+        if self._push is not None:
+            await _ask_for_next(self._push, cron.plan, due_ms)
         return True
+
+
+async def _ask_for_next(push: CpuPush, plan: CronPlan, after_ms: int = 0) -> None:
+    """Have CPU when the cron fires next, now or later than `after_ms`."""
+    now_ms = time.time_ns() // 1_000_000
+    try:
+        next_ms = plan.next_after(max(now_ms, after_ms))
+    except InvalidRequest:  # its zone is gone from this machine's database
+        return
+    if next_ms is not None:
+        await push.ask(timedelta(milliseconds=next_ms - now_ms))
 
 
 def run_of(cron: Cron, due_ms: int) -> NewRun:

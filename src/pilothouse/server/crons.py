@@ -1,12 +1,13 @@
 """Routes of crons: runs that start again and again."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from starlette.responses import Response
 
 from pilothouse.errors import NotFound
 from pilothouse.events import AgentId, ThreadId
-from pilothouse.ports.crons import CronId, CronPlan
+from pilothouse.ports.crons import Cron, CronId, CronPlan
 from pilothouse.server.calls import (
     Call,
     Operation,
@@ -38,6 +39,7 @@ class CronRoutes:
         self._threads = parts.threads
         self._crons = parts.crons
         self._check_webhook = parts.check_webhook
+        self._push = parts.push
 
     def operations(self) -> Sequence[Operation]:
         one, of_thread = "/runs/crons/{cron_id}", "/threads/{thread_id}/runs/crons"
@@ -63,7 +65,13 @@ class CronRoutes:
 
     async def _create(self, call: Call, body: CronCreate, thread_id: ThreadId | None) -> Response:
         plan = self._checked(cron_plan(body, agent_to_run(self._agents, body.assistant_id)))
-        return json_reply(cron_reply(await self._crons.create(call.principal, thread_id, plan)))
+        return await self._reply(await self._crons.create(call.principal, thread_id, plan))
+
+    async def _reply(self, cron: Cron) -> Response:
+        """Where the platform gives CPU only to requests, there is one when the cron fires next."""
+        if self._push is not None and cron.next_run_ms is not None:
+            await self._push.ask(timedelta(milliseconds=max(0, cron.next_run_ms - cron.updated_at_ms)))
+        return json_reply(cron_reply(cron))
 
     def _checked(self, plan: CronPlan) -> CronPlan:
         if plan.webhook is not None:
@@ -79,7 +87,7 @@ class CronRoutes:
         changed = await self._crons.update(
             call.principal, _cron_id(call), lambda plan: self._checked(body.apply(plan))
         )
-        return json_reply(cron_reply(changed))
+        return await self._reply(changed)
 
     async def delete(self, call: Call) -> Response:
         """Delete a cron; runs that it has started go on."""

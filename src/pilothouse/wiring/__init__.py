@@ -94,7 +94,7 @@ async def open_app(settings: Settings, report: Report) -> AsyncGenerator[App]:
             tasks.create_task(stores.signals.run()),
             tasks.create_task(measuring.run()),
             tasks.create_task(_load_agents(catalog, preparation)),
-            tasks.create_task(CronRunner(stores.due_crons, stores.runs).run()),
+            tasks.create_task(CronRunner(stores.due_crons, stores.runs, push).run()),
             tasks.create_task(Deliveries(stores.webhooks, sender, catalog, webhook_body).run()),
         ]
         working = tasks.create_task(runner.work(settings.concurrency, stopping))

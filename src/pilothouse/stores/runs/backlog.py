@@ -18,6 +18,8 @@ class Backlog:
     def __init__(self, redis: Redis, limit: int | None = None) -> None:
         self.waiting = 0
         self.under_way = 0
+        self.crons_and_hooks = 0
+        """Crons that are due, and webhooks that are to be called."""
         self._redis = redis
         self._limit = limit
 
@@ -27,10 +29,15 @@ class Backlog:
             for partition in range(keys.PARTITIONS):
                 pipe.xlen(keys.queue(partition))
                 pipe.xpending(keys.queue(partition), keys.WORKERS)
-                pipe.zcount(f"{keys.prefix(partition)}:delayed", 0, now_ms() + milliseconds(_SOON))
+                soon = now_ms() + milliseconds(_SOON)
+                pipe.zcount(f"{keys.prefix(partition)}:delayed", 0, soon)
+                pipe.zcount(keys.due_crons(partition), 0, soon)
+                pipe.zcount(keys.hooks(partition), 0, soon)
             replies = await pipe.execute()
-        self.under_way = sum(summary["pending"] for summary in replies[1::3])
-        self.waiting = sum(replies[::3]) - self.under_way + sum(replies[2::3])
+        entries, groups, delayed, crons, hooks = (replies[n::5] for n in range(5))
+        self.under_way = sum(group["pending"] for group in groups)
+        self.waiting = sum(entries) - self.under_way + sum(delayed)
+        self.crons_and_hooks = sum(crons) + sum(hooks)
 
     def admit(self) -> None:
         """One more run is to be created. Raises `TooBusy`."""

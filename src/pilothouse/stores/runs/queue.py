@@ -252,7 +252,8 @@ class RedisRunQueue:
                 raise
             await self._make_groups()  # nobody has worked here yet
             await self._backlog.count()
-        return QueueLoad(max(self._backlog.waiting, 0), self._backlog.under_way)
+        waiting = self._backlog.waiting + self._backlog.crons_and_hooks
+        return QueueLoad(max(waiting, 0), self._backlog.under_way)
 
     async def _promote_delayed(self) -> None:
         """Put runs into the queue when they are due. Others are told of one that is so in less than a period."""

@@ -208,7 +208,8 @@ if status ~= 'pending' and status ~= 'running' then
   return {}
 end
 local attempt = redis.call('HINCRBY', run, 'attempt', 1)
-if status == 'running' and redis.call('HDEL', run, 'released') == 0 then redis.call('HINCRBY', run, 'crashes', 1) end
+local released = redis.call('HDEL', run, 'released') == 1
+if status == 'running' and not released then redis.call('HINCRBY', run, 'crashes', 1) end
 redis.call('HSET', run, 'status', 'running', 'updated', now, 'entry', entry)
 redis.call('HSETNX', run, 'begun', now)
 local id = string.match(run, '[^:]+$')
