@@ -175,7 +175,7 @@ def test_a_run_that_may_spend_no_more_asks_whether_to_go_on(page: Page, model: M
     model.reply(tool="calculate", arguments={"expression": "6 * 7"})
     ask(page, "What is 6 times 7?")
     asked = page.locator(".interrupt")
-    expect(asked).to_contain_text("The run has used up its 1 model calls")
+    expect(asked).to_contain_text("The run has reached its limit (model calls: 1).")
     page.reload()
     expect(asked).to_contain_text("May it go on?")
     model.reply("It is 42.")

@@ -59,7 +59,7 @@ class RunMeter:
             "type": "budget_exceeded",
             "limit": limit,
             "allowed": allowed,
-            "message": f"The run has used up its {_WORDS[limit].format(allowed)}. Resume it to let it go on with as much again.",
+            "message": f"The run has reached its limit ({_WORDS[limit]}: {allowed:g}). Resume it to let it go on with as much again.",
         }
         return Interrupt(BUDGET, Json(msgspec.json.encode(asked)))
 
@@ -80,9 +80,9 @@ class RunMeter:
 
 
 _WORDS: dict[Limit, str] = {
-    "run_seconds": "{:g} seconds",
-    "model_calls": "{} model calls",
-    "tool_calls": "{} tool calls",
-    "tokens": "{} tokens",
-    "cost": "{:g} of cost",
+    "run_seconds": "seconds",
+    "model_calls": "model calls",
+    "tool_calls": "tool calls",
+    "tokens": "tokens",
+    "cost": "cost",
 }
