@@ -59,7 +59,7 @@ class RunMeter:
             "type": "budget_exceeded",
             "limit": limit,
             "allowed": allowed,
-            "message": f"The run has reached its limit ({_WORDS[limit]}: {allowed:g}). Resume it to let it go on with as much again.",
+            "message": f"The run has reached its limit ({_WORDS[limit]}: {allowed:,.10g}). Resume it to let it go on with as much again.",
         }
         return Interrupt(BUDGET, Json(msgspec.json.encode(asked)))
 
