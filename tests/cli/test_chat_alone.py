@@ -72,7 +72,10 @@ def test_a_server_of_other_agents_is_not_taken_for_this_folders(
     (tmp_path / "pilothouse.toml").write_text("[agents.mine]\n")
     ended = run("chat", "-m", "hello", folder=tmp_path, env={"PORT": _port_of(server)})
     assert ended.returncode == 2
-    assert "serves other agents (asking, assistant, broken, frugal, selling) than this folder's (mine)" in ended.stderr
+    assert (
+        "serves other agents (asking, assistant, broken, frugal, selling) than this folder's (mine)"
+        in ended.stderr
+    )
     assert f"--url {server.url}" in ended.stderr
 
 

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
+import pytest
+import redis
 from prometheus_client.parser import text_string_to_metric_families
 from tests.server.serving import Served, says
 
@@ -10,6 +12,13 @@ from pilothouse.settings import AuthSettings
 
 Run = Callable[..., None]
 AUTH = AuthSettings("https://issuer.example", "us", "https://issuer.example/keys")
+
+
+@pytest.fixture(autouse=True)
+def _empty_server(valkey_url: str) -> None:
+    """What other tests left under way would be counted."""
+    with redis.Redis.from_url(valkey_url) as client:
+        client.flushall()
 
 
 async def samples(served: Served) -> dict[tuple[str, str], float]:

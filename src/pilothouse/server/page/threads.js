@@ -43,11 +43,12 @@ export function createThreads() {
       list: newestFirst(list.map((thread) => (thread.id === id ? { ...thread, ...patch } : thread))),
     }));
 
-  /** Read the newest page again; threads that are gone from it go from the list. */
+  /** Read the newest page again; threads that are gone from it go from the list, but not those made since it was asked for. */
   async function refresh() {
+    const asked = performance.now();
     const found = (await api.searchThreads({ limit: PAGE, offset: 0 })).map(toThread);
     const oldest = found.length < PAGE ? -Infinity : found.at(-1).updatedAt;
-    const kept = store.get().list.filter((thread) => thread.updatedAt < oldest);
+    const kept = store.get().list.filter((thread) => thread.updatedAt < oldest || thread.madeAt >= asked);
     const list = newestFirst([
       ...found,
       ...kept.filter((thread) => !found.some(({ id }) => id === thread.id)),
@@ -66,7 +67,8 @@ export function createThreads() {
   }
 
   async function create(question, agent) {
-    const thread = toThread(await api.createThread({ title: titleFor(question), graph_id: agent }));
+    const made = toThread(await api.createThread({ title: titleFor(question), graph_id: agent }));
+    const thread = { ...made, madeAt: performance.now() };
     store.set({ list: merge([thread]) });
     return thread;
   }
