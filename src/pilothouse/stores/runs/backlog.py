@@ -43,4 +43,7 @@ class Backlog:
         """One more run is to be created. Raises `TooBusy`."""
         if self._limit is not None and self.waiting >= self._limit:
             raise TooBusy(f"{self.waiting} runs are waiting for a worker: try again a little later.")
+
+    def add(self) -> None:
+        """It was, and waits."""
         self.waiting += 1

@@ -151,7 +151,7 @@ class RedisRuns:
                 case [b"other", bytes(entry), bytes(other)]:
                     offer.start(RunId(other.decode()), entry)
                 case b"ok":
-                    pass
+                    self._backlog.add()
                 case _:
                     return await self.get(principal, new.thread_id, _earlier_run(answer, new))
         return run
