@@ -1,6 +1,7 @@
 """A whole instance behind a socket: what `serve` runs, and `chat` in the background."""
 
 import errno
+import logging
 import socket
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -50,7 +51,13 @@ async def open_server(settings: Settings, report: Report) -> AsyncGenerator[Serv
             timeout_graceful_shutdown=_GRACE_SECONDS,
             ws_max_size=settings.max_body_bytes,
         )
+        logging.getLogger("uvicorn.error").addFilter(_is_no_broken_off_reply)
         yield Server(config, app)
+
+
+def _is_no_broken_off_reply(record: logging.LogRecord) -> bool:
+    """uvicorn takes a reply that we end in the middle (`server.streams.BrokenOff`) for a mistake."""
+    return record.getMessage() != "ASGI callable returned without completing response."
 
 
 def listen(host: str, port: int) -> socket.socket:
