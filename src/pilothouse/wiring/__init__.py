@@ -1,6 +1,7 @@
 """Puts the parts together: the only place that names concrete adapters."""
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -145,6 +146,9 @@ async def _load_agents(catalog: Catalog, report: Report) -> None:
             report.say(f"agent {agent.agent_id} is ready{model}")
 
     await catalog.load_all(loaded)
+    # What is loaded now stays: the collector need not look through the agents' libraries again and again.
+    gc.collect()
+    gc.freeze()
 
 
 def _status(stopping: asyncio.Event, preparation: Preparation) -> Mapping[str, Any]:
