@@ -103,6 +103,19 @@ def test_an_answer_that_is_given_twice_at_once_runs_once(redis_url: str) -> None
     asyncio.run(main())
 
 
+def test_cancelling_a_run_that_waits_for_a_human_withdraws_its_question(redis_url: str) -> None:
+    async def main() -> None:
+        async with instance(redis_url) as here, instance(redis_url) as there:
+            asked = await asking(here)
+            assert (await there.threads.get(LOCAL, asked.thread_id)).status == "interrupted"
+            await there.runs.cancel(LOCAL, asked.thread_id, asked.run_id)
+            thread = await there.threads.get(LOCAL, asked.thread_id)
+            assert (thread.status, thread.interrupts) == ("idle", ())
+            await there.read(await there.runs.create(LOCAL, new(asked.thread_id)))
+
+    asyncio.run(main())
+
+
 def test_a_run_knows_how_the_one_before_it_ended(redis_url: str) -> None:
     async def main() -> None:
         seen: list[str | None] = []

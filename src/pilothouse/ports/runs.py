@@ -160,7 +160,8 @@ class Runs(Protocol):
     async def cancel(
         self, principal: Principal, thread_id: ThreadId, run_id: RunId, action: CancelAction = "interrupt"
     ) -> None:
-        """End the run, wherever it is: at once if it waits, else its runner is told. Ending an ended run does nothing.
+        """End the run, wherever it is: at once if it waits, else its runner is told. Of a run that has ended with a question
+        the question is withdrawn; ending any other ended run does nothing.
 
         Raises `NotFound`.
         """

@@ -326,6 +326,12 @@ local outcome = stop(prefix, thread, id, action, cancelled, now)
 if outcome == 'stopped' and redis.call('HGET', thread, 'active') == id then
   if not next_run(prefix, thread) then redis.call('HSET', thread, 'status', 'idle', 'updated', now) end
 end
+if outcome == 'ended' then -- it may wait for a human still: then nobody is asked any more
+  local of_run, of_thread = redis.call('HGET', run, 'number'), redis.call('HMGET', thread, 'begun', 'status')
+  if of_thread[2] == 'interrupted' and of_run == of_thread[1] then
+    redis.call('HSET', thread, 'status', 'idle', 'updated', now, 'last', 'cancelled', 'interrupts', '[]')
+  end
+end
 return outcome
 """
 )
