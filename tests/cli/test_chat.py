@@ -84,7 +84,7 @@ def test_a_script_learns_of_a_failure(server: ServerProcess, model: Model, tmp_p
     [
         (
             ("nobody", "-m", "hi"),
-            "There is no agent 'nobody'. Agents that are served: assistant, asking, selling, broken.",
+            "There is no agent 'nobody'. Agents that are served: assistant, frugal, asking, selling, broken.",
         ),
         (("broken", "-m", "hi"), "Agent broken can't be served: "),
         (("--thread", "00000000-0000-0000-0000-000000000000", "-m", "hi"), "There is no thread 00000000-"),
