@@ -119,7 +119,7 @@ async def outlasting_outages(step: Callable[[], Awaitable[T]], patience: timedel
     try:
         return await step()
     except StoreUnavailable as error:
-        logger.warning("redis is away; waiting for it", extra={"cause": str(error)})
+        logger.warning("redis is away; waiting for it", extra={"cause": str(error.__cause__ or error)})
     until = asyncio.get_running_loop().time() + patience.total_seconds()
     pause = _FIRST_PAUSE_SECONDS
     while True:

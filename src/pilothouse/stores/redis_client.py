@@ -56,6 +56,7 @@ class _Pipeline(Pipeline):
 
 
 def _unavailable(error: Exception) -> StoreUnavailable:
+    """Callers of the API see it, so it does not say where Redis is: its cause does."""
     if isinstance(error, OutOfMemoryError):
         return StoreUnavailable("Redis is out of memory: give it more, or shorten thread_ttl_days.")
-    return StoreUnavailable(f"Redis can't be reached ({error}): check that it runs, and its address.")
+    return StoreUnavailable("Redis can't be reached: check that it runs and that its address is right.")

@@ -89,7 +89,8 @@ async def _require(client: Redis) -> None:
     try:
         await client.ping()
     except (StoreUnavailable, RedisError) as error:
-        raise StoreUnavailable(f"{error} Its address comes from PILOTHOUSE_REDIS.") from error
+        reason = error.__cause__ or error
+        raise StoreUnavailable(f"Redis can't be reached ({reason}): check PILOTHOUSE_REDIS.") from error
 
 
 @asynccontextmanager

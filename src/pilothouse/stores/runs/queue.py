@@ -300,7 +300,7 @@ class RedisRunQueue:
                 stop_if_cancelled()
                 return result
             except (StoreUnavailable, RedisError) as error:
-                logger.warning("redis failed; trying again", extra={"cause": str(error)})
+                logger.warning("redis failed; trying again", extra={"cause": str(error.__cause__ or error)})
                 self._failed_at = asyncio.get_running_loop().time()
                 await asyncio.sleep(_RETRY_SECONDS)
                 if "NOGROUP" in str(error):
